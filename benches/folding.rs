@@ -4,6 +4,8 @@
 //! said otherwise. The log is written first, while a transaction of another connection holds folding off; then nothing
 //! else runs.
 
+#[path = "support/hold.rs"]
+mod hold;
 #[path = "support/workload.rs"]
 mod workload;
 
@@ -45,15 +47,13 @@ fn measure(dir: &Path, rows: u64, tools: usize) {
     // Nothing is dropped: whoever records waits.
     config.record_wait_ms = 60_000;
     let store = Store::open(config).expect("open");
-    let holder = rusqlite::Connection::open(store.database()).expect("the database");
-    holder.execute_batch("BEGIN IMMEDIATE").expect("hold folding off");
+    let holder = hold::folding(&store.database());
     let (recorder, mut workload) = (store.recorder(), Workload::new());
     workload.tools = workload::tool_names(tools);
     (0..rows).for_each(|_| workload.record_next(&recorder));
     store.flush(PATIENCE).expect("a complete log");
     let records = store.stats().appended;
 
-    holder.execute_batch("ROLLBACK").expect("let folding go");
     drop(holder);
     // The folder tries again by itself, at the latest after its longest pause; what counts is from its first batch on.
     while store.stats().folded == 0 {

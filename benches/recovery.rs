@@ -1,14 +1,18 @@
-//! Recovery: how fast a segment is scanned and checked, and how long a store takes to open after a kill.
+//! After a kill: how fast a segment is scanned and checked, how long a store takes to open, and how long until what was left
+//! begins to be in the tables.
 //!
 //! `cargo bench --bench recovery`. Scanning is shown beside its floors: the checksum alone over the same payloads, and
 //! copying the same bytes. For opening, this program starts itself as the process that records 1 GiB and is killed.
+
+#[path = "support/hold.rs"]
+mod hold;
 
 use mcplog::segment::{Item, SegmentReader, Stop};
 use mcplog::{Config, Request, Store, SyncPolicy};
 use std::hint::black_box;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -62,9 +66,8 @@ fn child(order: &str) {
     let mut part = || parts.next().expect("three parts");
     let (policy, segment_bytes, dir) = (part(), part().parse().expect("a number"), part());
     let store = Store::open(config(policy, segment_bytes, Path::new(dir))).expect("open");
-    // A transaction that is never committed: nothing is folded, so the whole log is there to be recovered.
-    let connection = rusqlite::Connection::open(store.database()).expect("the database");
-    connection.execute_batch("BEGIN IMMEDIATE").expect("hold folding off");
+    // A transaction that is never committed: nothing is folded, so the whole log is there to be taken over.
+    let holder = hold::folding(&store.database());
     let recorder = store.recorder();
     let (mut number, mut frame_bytes) = (0_u64, 0);
     // A record takes the same room whichever segment it is in, so the first segments tell how many are needed.
@@ -84,6 +87,7 @@ fn child(order: &str) {
     println!("{number}");
     std::io::stdout().flush().expect("a pipe");
     std::thread::sleep(PATIENCE);
+    drop(holder);
 }
 
 fn record(recorder: &mcplog::Recorder, number: u64) {
@@ -100,7 +104,13 @@ fn record(recorder: &mcplog::Recorder, number: u64) {
 
 /// How many bytes of frames the log has.
 fn frames_bytes(wal: &Path) -> u64 {
-    mcplog::segment::list(wal).expect("list").iter().map(|segment| scan(&segment.path).1).sum()
+    segments(wal).iter().map(|path| scan(path).1).sum()
+}
+
+/// The segments of the only log there is.
+fn segments(wal: &Path) -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(wal).expect("list").next().expect("a folder").expect("list").path();
+    mcplog::segment::list(&folder).expect("list").into_iter().map(|segment| segment.path).collect()
 }
 
 fn record_and_kill(order: &str) {
@@ -136,8 +146,9 @@ fn scan(path: &Path) -> (u64, u64, Vec<(u32, u32)>) {
 
 /// The best of some runs over one segment of the log, which is in the page cache.
 fn scan_rates(dir: &Path) {
-    let segments = mcplog::segment::list(&dir.join("wal")).expect("list");
-    let path = &segments[1].path;
+    let segments = segments(&dir.join("wal"));
+    // The first ones are smaller.
+    let path = &segments[segments.len() / 2];
     let (frames, bytes, payloads) = scan(path);
     println!("{frames} frames of {} bytes on average, {} MiB, in memory:", bytes / frames, bytes >> 20);
     let best = |run: &mut dyn FnMut()| {
@@ -173,16 +184,23 @@ fn scan_rates(dir: &Path) {
 }
 
 fn open(name: &str, config: Config) {
-    let bytes: u64 = mcplog::segment::list(&config.dir.join("wal"))
-        .expect("list")
-        .iter()
-        .map(|segment| segment.path.metadata().map_or(0, |metadata| metadata.len()))
-        .sum();
+    let segments = segments(&config.dir.join("wal"));
+    let bytes: u64 = segments.iter().map(|path| path.metadata().map_or(0, |metadata| metadata.len())).sum();
     let start = Instant::now();
     let store = Store::open(config).expect("open");
     record(&store.recorder(), u64::MAX >> 16);
     let elapsed = start.elapsed();
-    println!("open after kill -9, {name}: {} MiB, {:.0} ms", bytes >> 20, elapsed.as_secs_f64() * 1e3);
+    // Whoever folds has the first row of what was left.
+    let rows = || {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let database = rusqlite::Connection::open_with_flags(store.database(), flags).ok()?;
+        database.query_row("SELECT count(*) FROM request_rows", [], |row| row.get::<_, u64>(0)).ok()
+    };
+    while rows().unwrap_or(0) == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let [opened, first_row] = [elapsed, start.elapsed()].map(|elapsed| elapsed.as_secs_f64() * 1e3);
+    println!("after kill -9, {name}: {} MiB, open {opened:.0} ms, first row {first_row:.0} ms", bytes >> 20);
     assert_eq!(store.stats().dropped, 0);
     // Folding it all is not what is measured.
     store.shutdown(Duration::from_millis(1));

@@ -2,7 +2,7 @@
 
 use mcplog::segment::{Item, SegmentReader, Stop};
 use mcplog::{Config, Store, SyncPolicy};
-use mcplog_fixture::{Fixture, PATIENCE, event};
+use mcplog_fixture::{Blocker, Fixture, PATIENCE, event};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -78,9 +78,14 @@ fn everything_that_reached_the_map_survives_kill_9_and_is_folded_once() {
         assert_eq!(fixture.number(ids), 0, "round {round}");
         assert_eq!(fixture.number("SELECT coalesce(sum(total_calls), 0) FROM sessions") as u64, rows);
         assert_eq!(fixture.number("SELECT count(*) FROM quarantine"), 0);
-        // Rows, and what is lost, add up to the log's last number: a kill loses none.
+        // Rows, and the one record of each log that says who wrote it, add up to what was folded: a kill loses none.
         assert_eq!(fixture.number("SELECT count(*) FROM gaps"), 0, "round {round}");
-        assert_eq!(fixture.number("SELECT sequence FROM checkpoint") as u64, rows, "round {round}");
+        let logs = fixture.number("SELECT count(*) FROM writers WHERE ended = 'died'") as u64;
+        assert_eq!(fixture.number("SELECT sum(sequence) FROM checkpoint") as u64, rows + logs, "round {round}");
+        assert_eq!(fixture.number("SELECT sum(count) FROM fold_runs") as u64, rows + logs, "round {round}");
+        // Each of the dead has one row, and left nothing else.
+        assert_eq!(logs, round + 1);
+        assert_eq!(fixture.names("wal"), [""; 0], "round {round}");
         fixture.shut_down();
         first = rows;
     }
@@ -91,9 +96,13 @@ fn everything_that_reached_the_map_survives_kill_9_and_is_folded_once() {
 fn what_the_log_of_a_killed_process_lacks_is_counted_once_however_often_folding_is_killed() {
     let mut fixture = Fixture::new();
     std::fs::create_dir_all(&fixture.config.dir).unwrap();
+    // Nobody folds while another one holds the database.
+    fixture.open();
+    let blocker = Blocker::new(&fixture);
+    fixture.shut_down();
     let appended = record_and_kill(&fixture.config.dir, 0, 6000);
-    // Nothing is folded any more, and two segments between others are gone.
-    fixture.remove_database();
+    drop(blocker);
+    // Nothing is folded, and two segments between others are gone.
     let segments = fixture.segments();
     assert!(segments.len() > 5, "{appended} records in {segments:?}");
     let mut lost = 0;
@@ -117,6 +126,9 @@ fn what_the_log_of_a_killed_process_lacks_is_counted_once_however_often_folding_
 fn a_store_left_by_kill_9_is_open_to_readers_and_to_the_next_writer() {
     let mut fixture = Fixture::new();
     std::fs::create_dir_all(&fixture.config.dir).unwrap();
+    fixture.open();
+    let blocker = Blocker::new(&fixture);
+    fixture.shut_down();
     let appended = record_and_kill(&fixture.config.dir, 0, 700);
     let mut found = 0;
     for path in fixture.segments() {
@@ -132,7 +144,11 @@ fn a_store_left_by_kill_9_is_open_to_readers_and_to_the_next_writer() {
         assert!(matches!(stop, Stop::Open | Stop::Sealed), "{stop:?}");
         found = found.max(reader.next_sequence().0 - 1);
     }
-    assert!(found >= appended, "{appended} appended, {found} read");
-    fixture.open().flush(PATIENCE).unwrap();
+    // The first record says who writes.
+    assert!(found > appended, "{appended} appended, {found} read");
+    drop(blocker);
+    fixture.open();
+    fixture.record(0..1);
+    fixture.store().flush(PATIENCE).unwrap();
     fixture.shut_down();
 }

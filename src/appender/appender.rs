@@ -23,12 +23,12 @@ const IDLE_MAX: Duration = Duration::from_millis(10);
 /// does nothing else: with a hundred looks a second, an idle store and its proxy took 0.68 % of a core. Looking less
 /// closely, at fewer cache lines, changed nothing.
 const IDLE_QUIET: Duration = Duration::from_millis(20);
-const QUIET: Duration = Duration::from_secs(1);
+const QUIET: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(1) };
 /// The sleep once nothing came for [`REST`]: ten stores that look each 20 ms took 1.4 to 2.8 % of a core together. Waking
 /// the appender by the first event after a rest was rejected: recording threads would have to see, for each event, whether
 /// it sleeps.
 const IDLE_REST: Duration = Duration::from_millis(100);
-const REST: Duration = Duration::from_secs(10);
+const REST: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(10) };
 /// It sleeps for as long as so many events take to come. Looking costs a fixed part, which a few events alone don't
 /// repay; and threads that record fast get their blocks back while they are still in the cache.
 const LOOK_EVENTS: u64 = 256;

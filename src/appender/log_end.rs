@@ -31,7 +31,7 @@ const SEGMENT_RETRY: Duration = Duration::from_millis(250);
 /// The longest such wait, where the system has nothing to give: each time it is twice as long as the last.
 const SEGMENT_RETRY_MAX: Duration = Duration::from_secs(2);
 /// A process begins a log at most so often. One whose folder is taken away each time would fill the store with logs.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = if cfg!(test) { Duration::from_millis(250) } else { Duration::from_secs(60) };
 
 /// What stays free of each segment for the last records of a run: where no further segment is to be had in the end, a gap
 /// tells how many events found no room, and the end of the writer is told.
@@ -144,7 +144,7 @@ impl LogEnd {
 
     /// Begins a segment, which has room for so many bytes of frames and for the last records of a run, ends the one before
     /// it, and tells the syncing thread. Where there is none to be had, the one before stays: there is room in it for a last
-    /// gap. Begins the log, too, if there is none.
+    /// gap. Begins the log, too, if there is none, and its numbers at 1 then.
     pub(super) fn activate_prepared(
         &mut self,
         base_sequence: Sequence,
@@ -161,6 +161,7 @@ impl LogEnd {
             (None, None) => unreachable!("a segment that was made for no log"),
         };
         let (id, home) = (segment.id(), segment.home().clone());
+        let base_sequence = if folder.is_some() { Sequence(1) } else { base_sequence };
         let (writer, syncer) = segment.activate(identity, base_sequence, created_at)?;
         if let Some(folder) = folder {
             sabotage::at(Spot::GiveBirth, &self.wal_dir).at("rename a folder in", &self.wal_dir)?;
@@ -181,7 +182,6 @@ impl LogEnd {
             id,
             path: writer.path().to_owned(),
             base_sequence,
-            created_at,
             allocated_bytes: writer.bytes(),
             progress: Arc::clone(writer.progress()),
         };

@@ -270,7 +270,7 @@ impl LogWriter {
     fn begin_segment(&mut self, frame_bytes: u32) -> Result<(), NoSegment> {
         if self.log_bytes_max > 0 {
             let progress = &self.end.handles.progress;
-            let bytes = self.end.handles.log.bytes_beyond(progress.folded()) + progress.others_log_bytes();
+            let bytes = self.end.handles.log.waiting(progress.folded()).1 + progress.others_log_bytes();
             if bytes + self.segment_bytes > self.log_bytes_max {
                 return Err(NoSegment::LogFull { bytes, max: self.log_bytes_max });
             }
@@ -282,7 +282,8 @@ impl LogWriter {
     fn activate_next(&mut self, frame_bytes: u32) -> Result<(), NoSegment> {
         let began_bytes = frame_bytes_of(&self.began);
         let segment = self.end.activate_prepared(Sequence(self.end.last_sequence.0 + 1), frame_bytes + began_bytes)?;
-        self.end.handles.log.push(segment);
+        let progress = &self.end.handles.progress;
+        self.end.handles.log.push(segment, progress.durable().min(progress.folded()));
         Ok(())
     }
 

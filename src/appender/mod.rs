@@ -8,6 +8,8 @@
 
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod appender;
+#[cfg(test)]
+mod appender_tests;
 mod clock_watch;
 pub(crate) mod handles;
 mod log_end;

@@ -5,8 +5,9 @@
 //! and memory. The thread sleeps until something is ordered, makes it, and waits until that is taken.
 
 use crate::ground::config::Config;
-use crate::ground::error::{AtPath, PathError};
+use crate::ground::error::{AtPath, OpenError, PathError};
 use crate::ground::position::{SegmentId, StoreId, WriterId};
+use crate::ground::private_dir::create_private_dir;
 use crate::ground::room::Reserve;
 use crate::ground::sabotage::{self, Spot};
 use crate::segment::folder_birth::NewFolder;
@@ -96,6 +97,7 @@ impl Preparer {
                 Ok(Prepared { segment, folder: None })
             }
             OrderedLog::New { store, writer } => {
+                self.make_wal_dir()?;
                 // Where anything fails from here on, the folder goes with `folder`.
                 let folder = NewFolder::create(&self.wal_dir, store, writer)?;
                 sabotage::at(Spot::PrepareFirst, &self.wal_dir).at("prepare a segment in", &self.wal_dir)?;
@@ -104,6 +106,17 @@ impl Preparer {
                 Ok(Prepared { segment, folder: Some(folder) })
             }
         }
+    }
+
+    /// The directory of all logs comes with the first record of the first writer.
+    fn make_wal_dir(&self) -> Result<(), PathError> {
+        create_private_dir(&self.wal_dir).map_err(|error| match error {
+            OpenError::Io(error) => error,
+            other => {
+                let source = io::Error::other(other.to_string());
+                PathError { operation: "create directory", path: self.wal_dir.clone(), source }
+            }
+        })
     }
 
     /// Prepares what is ordered until nobody orders or takes any more.

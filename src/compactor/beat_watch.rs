@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// So long a beat stands still before the holder is taken to have stopped. Its longest step between two looks is one batch,
 /// or a sync of the database: seconds on a bad disk.
-pub(super) const STANDSTILL: Duration = Duration::from_secs(10);
+pub(super) const STANDSTILL: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 
 /// What was seen of the beat.
 #[derive(Debug, Default)]
@@ -42,11 +42,11 @@ mod tests {
     fn a_beat_that_stands_still_long_enough_has_stopped_and_one_that_moves_has_not() {
         let start = Instant::now();
         let mut watch = BeatWatch::default();
-        let mut stopped_at = |beat, seconds| watch.has_stopped(beat, start + Duration::from_secs(seconds));
+        let mut stopped_at = |beat, tenths| watch.has_stopped(beat, start + STANDSTILL * tenths / 10);
         let seen = [(7, 0), (7, 9), (8, 9), (8, 18), (8, 19), (8, 60), (9, 61), (9, 70), (9, 71)];
-        let stopped = seen.map(|(beat, seconds)| stopped_at(beat, seconds));
+        let stopped = seen.map(|(beat, tenths)| stopped_at(beat, tenths));
         assert_eq!(stopped, [false, false, false, false, true, true, false, false, true]);
         watch.forget();
-        assert!(!watch.has_stopped(9, start + Duration::from_secs(100)), "it is looked at anew");
+        assert!(!watch.has_stopped(9, start + STANDSTILL * 10), "it is looked at anew");
     }
 }

@@ -50,6 +50,10 @@ impl Chunk {
         })
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
     /// Empties the chunk.
     pub(crate) fn clear(&mut self) {
         self.payloads.clear();

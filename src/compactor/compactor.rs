@@ -18,6 +18,7 @@ use crate::ground::fold_lock::{FoldLock, FoldTry};
 use crate::ground::fold_stand_in::FoldStandIn;
 use crate::ground::fold_want::FoldWant;
 use crate::ground::health::Part;
+use crate::ground::limits::Limit;
 use crate::ground::position::StoreId;
 use crate::index::database::DATABASE_NAME;
 use crate::record::LEVEL;
@@ -51,6 +52,8 @@ pub(crate) struct Compactor {
     /// This process asks for the lock, and nobody else takes it meanwhile.
     want: Option<FoldWant>,
     measured_at: Option<Instant>,
+    /// What this process was told of the store's limits is not in the database yet.
+    has_limits_to_tell: bool,
 }
 
 /// As what the thread stands.
@@ -88,6 +91,7 @@ impl Compactor {
             retry: RETRY_MIN,
             want: None,
             measured_at: None,
+            has_limits_to_tell: Limit::EACH.iter().any(|limit| config.told(*limit).is_some()),
         }
     }
 
@@ -159,6 +163,7 @@ impl Compactor {
         match self.open(Role::Holder) {
             Ok(folding) => {
                 self.handles.progress.resume_folding();
+                self.has_limits_to_tell = false;
                 self.standing = Standing::Holder { lock, folding };
                 Next::Again
             }
@@ -187,8 +192,8 @@ impl Compactor {
         } else {
             self.handles.health.clear(Part::Fold);
         }
-        // What that process can't do, this one can: to expire when asked, and to fold what it does not know.
-        let needs_role = asked || (waits && holder.level != 0 && holder.level < LEVEL);
+        // What that process can't do, this one can: tell what limits there are, expire when asked, fold what it does not know.
+        let needs_role = self.has_limits_to_tell || asked || (waits && holder.level != 0 && holder.level < LEVEL);
         if needs_role && !only_waits && self.want.is_none() {
             self.want = FoldWant::try_take(&self.config.dir).ok().flatten();
         }

@@ -93,7 +93,8 @@ impl Copies {
 
     /// Every copy that there is.
     fn list(&self) -> Vec<Copy> {
-        let segments = quarantine::segments(&self.quarantine_dir).into_iter().map(|found| Copy::Segment(found.path));
+        let aside = quarantine::all_segments(&self.quarantine_dir).into_iter();
+        let segments = aside.map(|(_, found)| Copy::Segment(found.path));
         let notes = quarantine::notes_alone(&self.quarantine_dir).into_iter().map(Copy::Note);
         let moved = files(&self.quarantine_dir).into_iter().filter(|path| {
             let alone = database_of(path).is_none_or(|database| database.symlink_metadata().is_err());

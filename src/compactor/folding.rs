@@ -84,7 +84,8 @@ impl Folding {
         role: Role,
         handles: &CompactorHandles,
     ) -> Result<Self, FoldError> {
-        let index = Index::open(config, store)?;
+        let mut index = Index::open(config, store)?;
+        index.note_step_back(handles.clock.now().wall_ms)?;
         if let Some(advice) = index.limits_advice() {
             tracing::warn!("{advice}");
         }
@@ -348,7 +349,7 @@ impl Folding {
         Ok(time)
     }
 
-    /// Tells whether more is expired.
+    /// Tells whether there is more to let go.
     fn retire_and_expire(
         &mut self,
         finishing: bool,
@@ -367,7 +368,7 @@ impl Folding {
         if let Some(expired_before) = self.expired_before(retention, time).filter(|_| !finishing) {
             self.copies.expire(expired_before)?;
         }
-        retired.map(|()| expired)
+        retired.map(|has_more| has_more || expired)
     }
 
     /// Before which time everything is expired by its age, in the database and so in copies too: kept segments, and what

@@ -38,6 +38,9 @@ impl LostRecords {
         writer: WriterId,
         behind: Option<i64>,
     ) -> Result<(), IndexError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
         let before = batch.last_ts(writer)?;
         self.0.drain(..).try_for_each(|run| batch.note_missing(writer, run, before, behind))
     }

@@ -11,6 +11,8 @@ mod beat_watch;
 mod chunk;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod compactor;
+#[cfg(test)]
+mod compactor_tests;
 mod copies;
 mod fold_error;
 mod fold_interval;

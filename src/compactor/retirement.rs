@@ -89,7 +89,8 @@ impl Retirement {
     }
 
     /// Retires segments of which everything is folded, and removes the folders of dead writers that have none any more.
-    /// `aged_at_ms` is the time from which ages count. What is from before `expired_before` is expired in the database.
+    /// `aged_at_ms` is the time from which ages count. What is from before `expired_before` is expired in the database. Tells
+    /// whether there is more to look at.
     pub(super) fn retire(
         &mut self,
         index: &mut Index,
@@ -97,12 +98,12 @@ impl Retirement {
         limits: &Limits,
         aged_at_ms: i64,
         expired_before: Option<i64>,
-    ) -> Result<(), RetireError> {
+    ) -> Result<bool, RetireError> {
         let is_due = self.looked_at.is_none_or(|at| at.elapsed() >= INTERVAL);
         let is_changed = expired_before != self.expired_before;
         let retirable: Vec<_> = sources.sources.iter().map(|source| Retirable::of(source, is_due)).collect();
         if !is_due && !is_changed && !self.has_more && retirable.iter().all(|one| *one == Retirable::Nothing) {
-            return Ok(());
+            return Ok(false);
         }
         let retention = LogRetention::new(limits);
         let (mut plan, knows_kept) = self.plan(index, sources, &retirable, &retention, aged_at_ms)?;
@@ -110,13 +111,13 @@ impl Retirement {
         // If this fails half-way, the next look comes at once.
         self.has_more = true;
         self.carry_out(index, &plan)?;
-        self.close(index, sources, &retirable)?;
+        self.close(sources, &retirable)?;
         for (source, retirable) in sources.sources.iter_mut().zip(retirable) {
             source.note_retired(retirable == Retirable::UpToSealed);
         }
         sources.forget_gone();
         (self.looked_at, self.expired_before, self.has_more) = (Some(Instant::now()), expired_before, !has_read_all);
-        Ok(())
+        Ok(self.has_more)
     }
 
     /// The plan, and whether it speaks of all that is kept. As long as it does not, nothing more is let go of that.
@@ -222,7 +223,7 @@ impl Retirement {
         let damage = index.damage_in(planned.writer, planned.segment, NOTE_DAMAGE_MAX)?;
         let damage =
             damage.into_iter().map(|row| DamagedPlace { offset: row.offset.0, bytes: row.bytes, reason: row.reason });
-        let note = Note { segment: planned.segment.0, damage: damage.collect(), last_sequence: None };
+        let note = Note { segment: planned.segment.0, damage: damage.collect() };
         create_private_dir(&self.quarantine_dir)?;
         let folder = WriterFolder::within(&self.quarantine_dir, planned.writer).path;
         let to = move_aside(&planned.path, &folder, &note)?;
@@ -238,22 +239,21 @@ impl Retirement {
     }
 
     /// Removes the folders of dead writers of which everything is folded and retired.
-    fn close(&self, index: &mut Index, sources: &mut Sources, retirable: &[Retirable]) -> Result<(), RetireError> {
+    fn close(&self, sources: &mut Sources, retirable: &[Retirable]) -> Result<(), RetireError> {
         let closing = sources.sources.iter_mut().zip(retirable);
-        let mut gone = Vec::new();
+        let mut any = false;
         for (source, _) in closing.filter(|(source, one)| **one == Retirable::All && source.is_noted_dead) {
             match close(&source.folder.path) {
                 Ok(true) => {
                     source.note_gone();
-                    gone.push(source.folder.writer);
+                    any = true;
                 }
-                Ok(false) => source.leave_alone("something else than its segments lies in its folder".into()),
+                Ok(false) => source.note_stays("something else than its segments lies in its folder"),
                 Err(error) => return Err(error.into()),
             }
         }
-        if !gone.is_empty() {
+        if any {
             sync_directory(&self.wal_dir)?;
-            index.note_removed(&gone)?;
         }
         Ok(())
     }
@@ -274,7 +274,8 @@ enum Retirable {
 impl Retirable {
     fn of(source: &Source, looks_at_last: bool) -> Self {
         match FolderTask::of(Role::Holder, source.lock_state(), source.content) {
-            FolderTask::Close => Self::All,
+            // What could not be removed is tried now and then.
+            FolderTask::Close if looks_at_last || !source.stays() => Self::All,
             FolderTask::RetireEnded if looks_at_last && is_sealed_at_checkpoint(source) => Self::UpToSealed,
             _ if source.retired_before() < source.checkpoint.segment => Self::BeforeCheckpoint,
             _ => Self::Nothing,

@@ -20,6 +20,7 @@ use crate::index::batch::Batch;
 use crate::index::database::Index;
 use crate::index::request_rows::REQUESTS_PER_STATEMENT;
 use crate::record::kind::Kind;
+use crate::record::record::Record;
 use crate::segment::directory::{file_name, list};
 use crate::segment::log_item::{LogItem, Owner, Waits};
 use std::path::Path;
@@ -154,8 +155,10 @@ impl<'a> Round<'a> {
         self.pass_over_to(&mut turn, to.sequence)?;
         self.fold_chunk(&mut turn)?;
         source.may_end_with_hole = may_end_with_hole || !turn.lost.is_empty();
-        // What is only passed over (records that are folded already) is not worth a transaction.
-        if let Some(batch) = self.batch.as_mut().filter(|_| to != from) {
+        // What is only passed over (records that are folded already) is not worth a transaction, and a log without any is not
+        // worth a row.
+        let is_of_use = to != from && (to.sequence.0 > 0 || turn.is_told);
+        if let Some(batch) = self.batch.as_mut().filter(|_| is_of_use) {
             turn.lost.note(batch, writer, None)?;
             batch.reached(writer, from, to)?;
             source.reached = to;
@@ -277,30 +280,30 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Folds the gathered records together. A record that can't be decoded is kept as it is.
+    /// Folds the gathered records together. A record that can't be decoded is kept as it is. What comes first gets the lower
+    /// id, missing records included.
     fn fold_chunk(&mut self, turn: &mut Turn<'_>) -> Result<(), IndexError> {
-        let (Some(segment), Some(batch)) = (turn.segment, &mut self.batch) else { return Ok(()) };
+        let (Some(segment), Some(batch), false) = (turn.segment, &mut self.batch, self.chunk.is_empty()) else {
+            return Ok(());
+        };
         let decode = self.newer_records.decoder();
+        let decoded: Vec<_> = self.chunk.frames().map(|frame| (frame, decode(frame.payload))).collect();
+        let mut times = decoded.iter().filter_map(|(_, record)| record.as_ref().ok()).map(Record::happened_at);
+        let (first_ts, last_ts) = (times.next(), times.next_back());
+        turn.lost.note(batch, turn.writer, first_ts)?;
         let mut mutations = Vec::with_capacity(REQUESTS_PER_STATEMENT);
-        let mut times = None;
-        for frame in self.chunk.frames() {
-            match decode(frame.payload) {
-                Ok(record) => {
-                    let ts = record.happened_at();
-                    times = Some((times.map_or(ts, |(first, _)| first), ts));
-                    mutations.push((frame.sequence, fold(record)));
+        for (frame, record) in decoded {
+            match record {
+                Ok(record) => mutations.push((frame.sequence, fold(record))),
+                Err(error) => {
+                    batch.apply(turn.writer, std::mem::take(&mut mutations))?;
+                    self.newer_records.keep(batch, turn.writer, segment, &frame, &error)?;
                 }
-                Err(error) => self.newer_records.keep(batch, turn.writer, segment, &frame, &error)?,
             }
         }
-        if let Some((first_ts, last_ts)) = times {
-            if !turn.lost.is_empty() {
-                turn.lost.note(batch, turn.writer, Some(first_ts))?;
-            }
+        batch.apply(turn.writer, mutations)?;
+        if let Some(last_ts) = last_ts.or(first_ts) {
             batch.note_last(turn.writer, last_ts)?;
-        }
-        if !mutations.is_empty() {
-            batch.apply(turn.writer, mutations)?;
         }
         self.chunk.clear();
         Ok(())

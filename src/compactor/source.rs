@@ -49,6 +49,8 @@ pub(super) struct Source {
     retired_before: SegmentId,
     /// Its folder is removed.
     is_gone: bool,
+    /// Why its folder stays, although its writer is dead and everything in it is folded.
+    why_it_stays: Option<&'static str>,
 }
 
 /// The log could not be read.
@@ -78,6 +80,7 @@ impl Source {
             is_noted_dead: false,
             retired_before: SegmentId(0),
             is_gone: false,
+            why_it_stays: None,
         }
     }
 
@@ -233,6 +236,16 @@ impl Source {
         self.retired_before = if was_sealed { segment.next() } else { segment };
     }
 
+    /// Its folder can't be removed, though nothing of the log is left there.
+    pub(super) fn note_stays(&mut self, why: &'static str) {
+        (self.why_it_stays, self.reader) = (Some(why), None);
+    }
+
+    /// Whether that is so, as far as this process has tried.
+    pub(super) fn stays(&self) -> bool {
+        self.why_it_stays.is_some()
+    }
+
     /// Its folder is removed.
     pub(super) fn note_gone(&mut self) {
         self.is_gone = true;
@@ -249,7 +262,8 @@ impl Source {
 
     /// Why the log is left alone, if it is.
     pub(super) fn why_left(&self) -> Option<&str> {
-        self.why.as_deref().filter(|_| matches!(self.content, Content::NotOurs | Content::Unreadable))
+        let why = self.why.as_deref().filter(|_| matches!(self.content, Content::NotOurs | Content::Unreadable));
+        why.or(self.why_it_stays)
     }
 }
 

@@ -61,7 +61,7 @@ impl Sources {
         if self.is_list_due(now) {
             self.list(index)?;
         }
-        let mut dead = self.sources.iter().filter(|source| source.is_dead()).count();
+        let mut dead = self.sources.iter().filter(|source| source.is_dead() && !source.stays()).count();
         self.sources.retain_mut(|source| {
             let was_dead = source.is_dead();
             let is_own = Some(source.folder.writer) == own_ended;
@@ -177,10 +177,8 @@ impl Sources {
 
     /// Gives back what the logs of dead writers hold that are of no use now, so that others have their turn.
     pub(super) fn let_go(&mut self) {
-        self.sources
-            .iter_mut()
-            .filter(|source| source.is_dead() && source.why_left().is_some())
-            .for_each(Source::let_go);
+        let left = |source: &&mut Source| source.is_dead() && source.why_left().is_some() && !source.stays();
+        self.sources.iter_mut().filter(left).for_each(Source::let_go);
     }
 
     /// Which logs are left alone, and why; `None`: none is.

@@ -141,22 +141,28 @@ pub enum FindingKind {
     BytesBehindSeal,
     /// A segment that holds nothing yet.
     UnstartedSegment,
-    /// Intact records that the next opening sets aside, because records before them are missing.
-    RecordsBehindGap,
+    /// A file that is not looked into, because its log waits at one before it.
+    WaitingSegment,
     /// A segment of which nothing is read: others have its records, written again after a sync failed.
     SupersededSegment,
     /// Numbers in no segment, of records that were not folded.
     MissingRecords,
+    /// The same, where nothing behind them is durable: a power cut may have taken them.
+    UndurableRecordsMissing,
     /// Numbers in no segment, of records that may have been folded.
     PerhapsMissingRecords,
     /// Numbers in no segment, of records that the database has.
     FoldedRecordsMissing,
     /// Records that are not folded yet.
     UnfoldedRecords,
-    /// A log of two stores, and nothing that says which of them it is.
-    MixedLog,
-    /// Something in the place of the file that says whose log it is, and says nothing.
-    DamagedWriterId,
+    /// Logs of two stores, and nothing that says which of them this is.
+    UnknownStore,
+    /// Something in the place of the file that says which store this is, and says nothing.
+    DamagedStoreId,
+    /// A file of a store of an earlier build, where each writer's folder is now.
+    EarlierLayout,
+    /// Something beside the logs that is none.
+    StrangeFile,
 
     /// A log without a database.
     DatabaseMissing,
@@ -232,7 +238,7 @@ impl FindingKind {
             Self::LostFirstPage => (Damaged, "copy the file before anything else, and check the disk"),
             Self::DamagedHeader => (Damaged, "copy the file before anything else, and check the disk"),
             Self::MisnamedSegment => (Damaged, "rename it to what its header says, if nothing has that name"),
-            Self::ForeignSegment => (Damaged, "move it into wal/ of its own store"),
+            Self::ForeignSegment => (Damaged, "move its folder into wal/ of its own store"),
             Self::WrongMark => (Damaged,
                 "copy the file before anything else, and check the disk; the frames count, whatever the mark says"),
             Self::DamagedMark => (Attention, "nothing: the other mark counts, and so do the frames"),
@@ -243,20 +249,22 @@ impl FindingKind {
             Self::TornTail => (Attention, "nothing: nobody was promised what is not durable"),
             Self::BytesBehindSeal => (Sound, "nothing: they mean nothing"),
             Self::UnstartedSegment => (Attention, "nothing: it holds nothing"),
-            Self::RecordsBehindGap => (Attention,
-                "copy wal/ first if you may have the missing segment somewhere; `mcplog rebuild --from-log` folds what is in \
-                 quarantine/"),
+            Self::WaitingSegment => (Unreadable, "see to the file at which the log waits: this one is read then"),
             Self::SupersededSegment => (Sound, "nothing: it goes once its records are folded"),
             Self::MissingRecords => (Damaged,
-                "put the missing segment back into wal/ if you have it somewhere, before anybody opens the store: an opening \
-                 counts the records as lost"),
+                "put the missing segment back into its writer's folder if you have it somewhere, before anybody opens the store: \
+                 who folds counts the records as lost"),
+            Self::UndurableRecordsMissing => (Attention, "nothing: nobody was promised what is not durable"),
             Self::PerhapsMissingRecords => (Attention,
                 "put the store's database beside its log, or look there whether it has them"),
             Self::FoldedRecordsMissing => (Sound, "nothing: the database has them"),
             Self::UnfoldedRecords => (Attention, "nothing: the next one who opens the store folds them"),
-            Self::MixedLog => (Damaged, "move the segments of one of the two away"),
-            Self::DamagedWriterId => (Attention,
-                "nothing: the next opening writes it anew, as the database or most segments say; a directory has to be moved away"),
+            Self::UnknownStore => (Damaged, "move the logs of one of the two away"),
+            Self::DamagedStoreId => (Attention,
+                "nothing: the next opening writes it anew, as the database or most logs say; a directory has to be moved away"),
+            Self::EarlierLayout => (Unreadable,
+                "use the mcplog that wrote it; or move the store away, and record into a new one"),
+            Self::StrangeFile => (Attention, "move it away if you know what it is: no mcplog reads or removes it"),
 
             Self::DatabaseMissing => (Damaged, "`mcplog rebuild` makes a database of the segments that are kept"),
             Self::DatabaseUnfinished => (Attention, "nothing: the next opening makes the tables"),
@@ -293,7 +301,7 @@ impl FindingKind {
 #[cfg(test)]
 impl FindingKind {
     /// Each kind. A test makes a store with each of them, so that none is left out here or never found.
-    pub(crate) const EACH: [Self; 45] = [
+    pub(crate) const EACH: [Self; 48] = [
         Self::OpenToOthers,
         Self::SymbolicLink,
         Self::UnreadableDirectory,
@@ -313,14 +321,17 @@ impl FindingKind {
         Self::TornTail,
         Self::BytesBehindSeal,
         Self::UnstartedSegment,
-        Self::RecordsBehindGap,
+        Self::WaitingSegment,
         Self::SupersededSegment,
         Self::MissingRecords,
+        Self::UndurableRecordsMissing,
         Self::PerhapsMissingRecords,
         Self::FoldedRecordsMissing,
         Self::UnfoldedRecords,
-        Self::MixedLog,
-        Self::DamagedWriterId,
+        Self::UnknownStore,
+        Self::DamagedStoreId,
+        Self::EarlierLayout,
+        Self::StrangeFile,
         Self::DatabaseMissing,
         Self::DatabaseUnfinished,
         Self::DatabaseDamaged,
@@ -362,6 +373,8 @@ mod tests {
             kind,
             K::UnreadableDirectory
                 | K::NewerSegment
+                | K::WaitingSegment
+                | K::EarlierLayout
                 | K::UnreadableSegment
                 | K::UnsupportedDatabase
                 | K::UnreadableDatabase
@@ -377,7 +390,7 @@ mod tests {
                 | K::WrongMark
                 | K::DamagedMarks
                 | K::MissingRecords
-                | K::MixedLog
+                | K::UnknownStore
                 | K::DatabaseMissing
                 | K::DatabaseDamaged
                 | K::WrongSums

@@ -1,20 +1,33 @@
 //! Table `clock_steps`: whether the clock was set back between two runs.
 //!
-//! Runs on the thread that opens the store. While a store is open, the appender sees each step as it happens. Between two runs
-//! only a step back can show: the newest request on record is later than the clock says now. A step ahead looks like time
-//! in which nobody recorded.
+//! Runs on the thread that takes the role of folding. While a process records, its appender sees each step as it happens.
+//! Between two runs only a step back can show: the newest request on record is later than the clock says now. A step ahead
+//! looks like time in which nobody recorded.
 
 use super::database::Index;
 use crate::ground::error::IndexError;
 use crate::ground::machine_clock::STEP_MS_MIN;
 use crate::record::record::ClockStepRecord;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 impl Index {
-    /// The step back that the clock made while nobody had the store open, unless a step that explains it is on record. A
-    /// request that somebody stamped with a later time looks like one, once.
-    pub(crate) fn step_back_between_runs(&self, clock_ms: i64) -> Result<Option<ClockStepRecord>, IndexError> {
-        self.checked(step_back(&self.connection, clock_ms))
+    /// Notes the step back that the clock made while nobody recorded, unless a step that explains it is on record. A
+    /// request that somebody stamped with a later time looks like one, once. No log has a record of it: the row's id is
+    /// below zero, where no record's is.
+    pub(crate) fn note_step_back(&mut self, clock_ms: i64) -> Result<Option<ClockStepRecord>, IndexError> {
+        // Nothing is written where there is none, so that taking the role costs no commit.
+        if self.checked(step_back(&self.connection, clock_ms))?.is_none() {
+            return Ok(None);
+        }
+        self.within_transaction(|transaction, _| {
+            let step = step_back(transaction, clock_ms)?;
+            if let Some(step) = step {
+                let sql = "INSERT INTO clock_steps (id, from_ts, to_ts, step_ms, between_runs)
+                           SELECT min(coalesce(min(id), 0), 0) - 1, ?1, ?2, ?3, 1 FROM clock_steps";
+                transaction.execute(sql, params![step.from_ts, step.to_ts, step.step_ms()])?;
+            }
+            Ok(step)
+        })
     }
 }
 

@@ -3,9 +3,7 @@
 //! Runs on the compactor. Table `quarantine` also has records that can't be decoded; this file passes over them.
 
 use super::database::Index;
-use super::quarantine::{self, Quarantined};
-use super::writers::{self, WriterRow};
-use crate::ground::clock::now_ms;
+use super::writers;
 use crate::ground::error::IndexError;
 use crate::ground::position::{Offset, SegmentId, WriterId};
 use crate::segment::number_set::NumberSet;
@@ -80,24 +78,5 @@ impl Index {
                 .collect()
         };
         self.checked(read())
-    }
-
-    /// Adds rows, in a transaction of their own. A row that the table already has stays as it is.
-    pub(crate) fn add_damage(&mut self, rows: impl Iterator<Item = DamageRow>) -> Result<(), IndexError> {
-        self.within_transaction(|transaction, _| {
-            for DamageRow { writer, segment, offset, bytes, reason } in rows {
-                let place = Quarantined {
-                    writer: WriterRow::of(transaction, writer)?.number,
-                    segment: segment.0,
-                    offset: offset.0,
-                    bytes,
-                    record: None,
-                    reason: &reason,
-                    noted_at: now_ms(),
-                };
-                quarantine::add(transaction, &place)?;
-            }
-            Ok(())
-        })
     }
 }

@@ -126,11 +126,6 @@ impl Index {
         self.held.expiry.kept_since
     }
 
-    /// The only writer whose log is folded here, or the first one, and how far; `None` before the first commit.
-    pub(crate) fn checkpoint(&self) -> Result<Option<(WriterId, Checkpoint)>, IndexError> {
-        self.checked(checkpoint::read(&self.connection))
-    }
-
     /// Up to where each writer's log is folded, also of those whose folders are gone.
     pub(crate) fn checkpoints(&self) -> Result<Vec<(WriterId, Checkpoint)>, IndexError> {
         self.checked(checkpoint::read_all(&self.connection))
@@ -140,13 +135,6 @@ impl Index {
     /// this spares reading the others.
     pub(crate) fn checkpoint_of(&self, writer: WriterId) -> Result<Option<Checkpoint>, IndexError> {
         self.checked(checkpoint::read_of(&self.connection, writer))
-    }
-
-    /// Notes whose log is folded here from now on, and that nothing of it is folded yet.
-    pub(crate) fn begin_log(&mut self, writer: WriterId) -> Result<(), IndexError> {
-        let mut batch = self.begin()?;
-        batch.reached(writer, Checkpoint::START, Checkpoint::START)?;
-        batch.commit()
     }
 
     /// Records that wait here for a newer build, by kind and version.

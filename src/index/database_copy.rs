@@ -8,10 +8,9 @@
 //!
 //! Runs on the thread of whoever makes a backup, in any process.
 
-use super::database::{Index, create_private_file};
+use super::database::create_private_file;
 use super::wal_readers::wal_bytes;
 use crate::ground::error::{AtPath, IndexError, OpenError};
-use crate::ground::position::WriterId;
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use std::fs::File;
@@ -23,8 +22,6 @@ const STEP_PAGES: i32 = if cfg!(test) { 4 } else { 1024 };
 /// After how many steps what was written is forced to the disk: so much that waits in memory would hold up the log's
 /// own syncs when all of it is written at once.
 const STEPS_PER_SYNC: u32 = 8;
-/// The key in `meta` that says what the rows of a copy were copied from.
-const COPY_OF_KEY: &str = "copy_of";
 
 /// How the copying ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,22 +73,4 @@ pub(crate) fn copy_database(
     copy.close().map_err(|(_, source)| in_copy(source))?;
     file.sync_all().at("sync", to)?;
     Ok(Copied::Whole)
-}
-
-impl Index {
-    /// From now on this database has a life of its own, with numbers of that writer: the one that it is a copy of gives
-    /// the next numbers to other events. Which writer's the rows so far are, and up to which number, stays written
-    /// down.
-    pub(crate) fn become_copy(&self, own: WriterId) -> Result<(), IndexError> {
-        let note = format!(
-            "INSERT INTO meta (key, value) SELECT '{COPY_OF_KEY}', lower(hex(writer_id)) || ':' || sequence FROM checkpoint
-             WHERE sequence > 0 ON CONFLICT (key) DO UPDATE SET value = value || ' ' || excluded.value"
-        );
-        let renamed = self.connection.unchecked_transaction().and_then(|transaction| {
-            transaction.execute(&note, [])?;
-            transaction.execute("UPDATE checkpoint SET writer_id = ?1", [own.0])?;
-            transaction.commit()
-        });
-        self.checked(renamed)
-    }
 }

@@ -16,7 +16,7 @@ use super::digest_table::{self, ChangedDigests};
 use super::name_numbers::NameNumbers;
 use super::row_retention::RowRetention;
 use super::step_size::StepSize;
-use super::{expiry_plan, newer_records, quarantine, rollup_table, schema_history, session_table};
+use super::{expiry_plan, fold_runs, newer_records, quarantine, rollup_table, schema_history, session_table, writers};
 use crate::event::Outcome;
 use crate::fold::session_facts::RequestFacts;
 use crate::ground::expired::{Expired, ExpiredRows, ExpiryReason};
@@ -53,8 +53,8 @@ pub(super) struct Expiry {
     pub(super) has_stale: bool,
     /// What expired since the database was opened.
     pub(super) expired: Expired,
-    /// The writers of which files may be there: the quarantine table keeps its rows of damage in these, because retiring
-    /// asks which files are damaged. `None`: nobody said yet, and it keeps them all.
+    /// The writers of which files may be there, or come back after a power cut. Notes of damage in these stay, because
+    /// retiring asks which files are damaged; and so do their checkpoints. `None`: nobody said yet, and all stay.
     pub(super) present: Option<HashSet<WriterId>>,
 }
 
@@ -81,6 +81,10 @@ pub(super) enum Stage {
     Quarantine { after: i64 },
     /// Removes records of a newer build that wait.
     NewerRecords,
+    /// Removes runs of ids of which no row is left, behind that run.
+    Runs { after: i64 },
+    /// Removes writers of which nothing is left, behind that writer.
+    Writers { after: i64 },
     /// Removes calls that no request names any more.
     Calls,
     /// Notes which clients and proxies the sessions name, from that page of digests on.
@@ -112,6 +116,10 @@ impl Expiry {
         let kept_since = expiry_plan::kept_since(connection)?;
         let stage = if kept_since.is_some() { Stage::Cells } else { Stage::Look };
         Ok(Self { kept_since: kept_since.unwrap_or(i64::MIN), stage, ..Self::default() })
+    }
+
+    fn may_be_present(&self, writer: WriterId) -> bool {
+        self.present.as_ref().is_none_or(|present| present.contains(&writer))
     }
 }
 
@@ -154,7 +162,7 @@ pub(super) fn step(
             }
         },
         Stage::Gaps { after } => match last_row_of_step(transaction, "gaps", after)? {
-            None => Stage::ClockSteps { after: 0 },
+            None => Stage::ClockSteps { after: i64::MIN },
             Some(last) => {
                 let sql = "DELETE FROM gaps WHERE id > ?1 AND id <= ?2 AND to_ts < ?3";
                 transaction.prepare_cached(sql)?.execute(params![after, last, kept_since])?;
@@ -173,14 +181,25 @@ pub(super) fn step(
         Stage::Quarantine { after } => match last_row_of_step(transaction, "quarantine", after)? {
             None => Stage::NewerRecords,
             Some(last) => {
-                expire_quarantine(transaction, kept_since, (after, last), expiry.present.as_ref())?;
+                expire_quarantine(transaction, (after, last), expiry)?;
                 Stage::Quarantine { after: last }
             }
         },
         Stage::NewerRecords => {
             let max = step_size.of(NEWER_RECORDS_MAX);
-            if newer_records::expire(transaction, kept_since, max)? < max { Stage::Calls } else { stage }
+            if newer_records::expire(transaction, kept_since, max)? < max { Stage::Runs { after: 0 } } else { stage }
         }
+        Stage::Runs { after } => match fold_runs::expire(transaction, after, ROWS_MAX)? {
+            None => Stage::Writers { after: 0 },
+            Some(last) => Stage::Runs { after: last },
+        },
+        Stage::Writers { after } => match last_row_of_step(transaction, "writers", after)? {
+            None => Stage::Calls,
+            Some(last) => {
+                writers::expire(transaction, kept_since, (after, last), |writer| expiry.may_be_present(writer))?;
+                Stage::Writers { after: last }
+            }
+        },
         Stage::Calls => {
             let max = step_size.of(CALLS_MAX);
             let removed = expire_calls(transaction, max)?;
@@ -234,14 +253,13 @@ fn expire_requests(
 /// Removes notes of damage, behind the row `after` and up to `last`.
 fn expire_quarantine(
     transaction: &Transaction<'_>,
-    kept_since: i64,
     (after, last): (i64, i64),
-    present: Option<&HashSet<WriterId>>,
+    expiry: &Expiry,
 ) -> rusqlite::Result<()> {
     let mut delete = transaction.prepare_cached("DELETE FROM quarantine WHERE id = ?1")?;
     let range = "q.id > ?1 AND q.id <= ?2";
-    let is_present = |writer| present.is_none_or(|present| present.contains(&writer));
-    for id in quarantine::expired(transaction, range, params![after, last, kept_since], is_present)? {
+    let values = params![after, last, expiry.kept_since];
+    for id in quarantine::expired(transaction, range, values, |writer| expiry.may_be_present(writer))? {
         delete.execute([id])?;
     }
     Ok(())

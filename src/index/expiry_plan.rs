@@ -35,7 +35,7 @@ pub struct ExpiringRows {
     /// The table.
     pub table: &'static str,
     /// How many of its rows. Rows that change and stay (roll-ups of cells that lie in both times) are not counted, nor
-    /// are names that nobody uses any more.
+    /// are names that nobody uses any more, and what only says whose rows those were.
     pub rows: u64,
 }
 

@@ -59,7 +59,8 @@ impl Index {
     }
 
     /// Removes what is expired, for some milliseconds; returns whether there is more to do at once. Of the
-    /// `present` writers files may be there: segments in `wal/`, or damaged ones in `quarantine/`.
+    /// `present` writers files may be there: segments in `wal/`, or damaged ones in `quarantine/`. They were looked for
+    /// before `wal/` was last synced, so that no other folder comes back after a power cut.
     pub(crate) fn expire(
         &mut self,
         look: Look,

@@ -23,9 +23,18 @@ pub(super) struct Fence {
     /// `PRAGMA data_version` then; `None`: nothing that is remembered is worth anything.
     version: Option<i64>,
     copies: CopyCount,
-    /// A planted bug: everybody passes.
     #[cfg(test)]
-    pub(super) is_open: bool,
+    pub(super) planted: Option<Planted>,
+}
+
+/// A bug for a test.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Planted {
+    /// What is remembered stays, whoever committed.
+    OldMemory,
+    /// Nobody asks whether the checkpoint is another one by now.
+    OldCheckpoint,
 }
 
 /// How often a copy by another thread of ours began or ended: odd while one is under way.
@@ -41,7 +50,7 @@ impl Fence {
             version: Some(version(connection)?),
             copies: CopyCount::default(),
             #[cfg(test)]
-            is_open: false,
+            planted: None,
         })
     }
 
@@ -59,7 +68,7 @@ impl Fence {
         }
         (self.version, self.copies) = (Some(version), copies);
         #[cfg(test)]
-        let stands = stands || self.is_open;
+        let stands = stands || self.planted == Some(Planted::OldMemory);
         Ok(stands)
     }
 

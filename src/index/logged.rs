@@ -31,7 +31,7 @@ pub(crate) struct Logged {
 }
 
 /// The records of one log.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct LoggedRecords {
     /// The numbers of those that this build can fold.
     pub(crate) known: NumberSet,

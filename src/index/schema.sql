@@ -18,9 +18,8 @@ CREATE TABLE writers (
     program_version TEXT,
     started_at      INTEGER,
     last_seen_at    INTEGER,                -- when its newest event happened; NULL before the first
-    ended_at        INTEGER,                -- of one that died: when it was last heard of
-    ended           TEXT CHECK (ended IN ('closed', 'died')),
-    removed         INTEGER NOT NULL DEFAULT 0 CHECK (removed IN (0, 1))    -- its folder in wal/ is gone, and no power cut brings it back
+    ended_at        INTEGER,                -- of one that died: then at the latest
+    ended           TEXT CHECK (ended IN ('closed', 'died'))
 ) STRICT;
 
 -- Up to here, folded, for each writer. Commits together with the rows that it vouches for.

@@ -207,7 +207,7 @@ impl WalCopier {
     }
 
     /// Starts the copying thread, which wakes the calling thread when it ends; returns `false` if no thread starts.
-    fn start(&mut self, mode: CopyMode) -> bool {
+    pub(super) fn start(&mut self, mode: CopyMode) -> bool {
         self.shared.wait();
         *self.shared.copy.lock() = CopyState::UnderWay;
         self.shared.copies.fetch_add(1, Ordering::AcqRel);

@@ -4,9 +4,7 @@
 //! folder of its log, because the checkpoint beside it is what tells a folder that a power cut brought back from a new one.
 
 use super::checkpoint::{self, Checkpoint};
-use super::database::Index;
 use crate::fold::fold::WriterBegan;
-use crate::ground::error::IndexError;
 use crate::ground::position::WriterId;
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
@@ -161,13 +159,26 @@ pub(super) fn read_id(row: &Row<'_>, at: usize) -> rusqlite::Result<WriterId> {
     })
 }
 
-impl Index {
-    /// Notes that the folders of these writers in `wal/` are gone for good: their removal was made durable. Their rows
-    /// expire like others from now on; before, a folder might come back.
-    pub(crate) fn note_removed(&mut self, writers: &[WriterId]) -> Result<(), IndexError> {
-        self.within_transaction(|transaction, _| {
-            let mut update = transaction.prepare_cached("UPDATE writers SET removed = 1 WHERE writer = ?1")?;
-            writers.iter().try_for_each(|writer| update.execute([writer.to_string()]).map(|_| ()))
-        })
+/// Removes writers with numbers behind `after` and up to `last` of which nothing is left: no row is theirs, no file may
+/// come back, and all that is said of them happened before `kept_since` (Unix milliseconds).
+pub(super) fn expire(
+    connection: &Connection,
+    kept_since: i64,
+    (after, last): (i64, i64),
+    is_present: impl Fn(WriterId) -> bool,
+) -> rusqlite::Result<()> {
+    let sql = "SELECT w.writer, w.id FROM writers AS w
+               WHERE w.id > ?1 AND w.id <= ?2
+                 AND max(coalesce(last_seen_at, ?3), coalesce(started_at, ?3), coalesce(ended_at, ?3)) < ?4
+                 AND NOT EXISTS (SELECT 1 FROM fold_runs WHERE writer = w.id)
+                 AND NOT EXISTS (SELECT 1 FROM quarantine WHERE writer = w.id)";
+    let gone = connection
+        .prepare_cached(sql)?
+        .query_map(params![after, last, i64::MIN, kept_since], |row| Ok((read_id(row, 0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<Vec<(WriterId, i64)>>>()?;
+    for (_, number) in gone.into_iter().filter(|(writer, _)| !is_present(*writer)) {
+        connection.prepare_cached("DELETE FROM checkpoint WHERE writer = ?1")?.execute([number])?;
+        connection.prepare_cached("DELETE FROM writers WHERE id = ?1")?.execute([number])?;
     }
+    Ok(())
 }

@@ -3,19 +3,17 @@
 //! Runs on the caller's thread. Each look is one short transaction, so that a reader who waits between two looks holds
 //! nothing of SQLite's WAL. Who waits, and for how long, is the caller's business.
 //!
-//! A cursor says up to which sequence number of which writer its reader has read. That pair names an event for ever:
+//! A cursor says up to which sequence number of each writer its reader has read. That pair names an event for ever:
 //!
-//! - Rows are folded in the order of the log, and no number is used twice. So what comes later has a higher number, also
-//!   within one millisecond, and after the process that records was started anew.
+//! - A writer's records are folded in the order of its log, and no number is used twice. So what comes later of that writer
+//!   has a higher number, also within one millisecond. Whoever records after it is another writer.
 //! - A row that takes the place of another with the same request id has a number of its own, and is told.
-//! - A database made anew from the log gives its rows the numbers that they had. What was told is not told again.
-//! - Another store in the same directory has another writer id, and is told from its beginning. Once several writers
-//!   record into one store, a cursor has an entry for each of them.
+//! - A database made anew from the logs has its rows in another order, but of the same writers and numbers. What was told is
+//!   not told again.
 //!
 //! The time of a request was rejected as a key, because requests of one millisecond share it and long ones come late;
-//! the row's place in the table, because a database made anew has others; the request ids that were told, because they
-//! have no bound. A record that waited for a newer build gets its old number once one comes, and so is not told: it is
-//! of the past.
+//! the row's id, because a database made anew has others; the request ids that were told, because they have no bound. A
+//! record that waited for a newer build gets its old id once one comes, and so is not told: it is of the past.
 
 use super::database::Query;
 use super::filter::RequestFilter;
@@ -24,8 +22,12 @@ use super::requests::RequestRow;
 use super::resolved_filter::{SEARCH_COLUMNS, SearchRow};
 use super::totals::GapRow;
 use crate::ground::error::IndexError;
+use crate::ground::position::WriterId;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+
+/// How many runs of records one look goes through at most: where many writers record, runs are short.
+const RUNS_MAX: usize = if cfg!(test) { 7 } else { 1_000 };
 
 /// Up to where a reader has read. The default has read nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,20 +48,30 @@ pub struct Arrivals {
     pub is_all: bool,
 }
 
+/// Records of one writer that nobody has read, and their ids.
+#[derive(Debug, Clone, Copy)]
+struct Unread {
+    writer: [u8; 16],
+    first_id: i64,
+    first_sequence: i64,
+    count: i64,
+}
+
 impl Query {
     /// The end of what is folded now.
     ///
     /// # Errors
     /// What SQLite said.
     pub fn cursor(&self) -> Result<RequestCursor, IndexError> {
-        Ok(self.cursor_and_number()?.0)
+        let folded = self.checkpoints()?;
+        Ok(RequestCursor { read: folded.into_iter().map(|(writer, row)| (writer.0, row.sequence)).collect() })
     }
 
-    /// The end of what is folded now, and a number that no record there exceeds.
-    pub(super) fn cursor_and_number(&self) -> Result<(RequestCursor, i64), IndexError> {
-        let folded = self.folded_up_to()?;
-        let number = folded.map_or(i64::MAX, |(_, sequence)| sequence);
-        Ok((RequestCursor { read: folded.into_iter().collect() }, number))
+    /// The end of what is folded now, and an id that no row there exceeds.
+    pub(super) fn cursor_and_id(&self) -> Result<(RequestCursor, i64), IndexError> {
+        let sql = "SELECT first_id + count - 1 FROM fold_runs ORDER BY first_id DESC LIMIT 1";
+        let last = self.rows(sql, &[], |row| row.get(0))?.first().copied();
+        Ok((self.cursor()?, last.unwrap_or(i64::MAX)))
     }
 
     /// What was folded behind `cursor`, which moves on. Of `filter`, the limit does not count.
@@ -68,48 +80,113 @@ impl Query {
     /// What SQLite said; the cursor is where it was.
     pub fn arrivals(&self, filter: &RequestFilter, cursor: &mut RequestCursor) -> Result<Arrivals, IndexError> {
         self.at_one_time(|| {
-            let nothing = Arrivals { requests: Vec::new(), gaps: Vec::new(), is_all: true };
-            // A database that is still empty has nothing to tell.
-            let Some((writer_id, folded)) = self.folded_up_to()? else { return Ok(nothing) };
-            let from = cursor.read.get(&writer_id).copied().unwrap_or(0);
-            // A database that is made anew has not come as far yet as its reader had.
-            if folded <= from {
-                return Ok(nothing);
-            }
-            let (ids, end) = self.wanted_between(filter, from, folded)?;
+            let (unread, are_all) = self.unread(cursor)?;
+            let Some(last) = unread.last() else {
+                return Ok(Arrivals { requests: Vec::new(), gaps: Vec::new(), is_all: true });
+            };
+            let last_id = last.first_id + last.count - 1;
+            let (ids, end) = self.wanted_among(filter, &unread, last_id)?;
             let requests = self.request_rows(&ids)?;
-            let gaps = self.gaps_between(filter.time_range, from, end)?;
-            cursor.read.insert(writer_id, end);
-            Ok(Arrivals { requests, gaps, is_all: end == folded })
+            let mut gaps = Vec::new();
+            for (first, last) in spans(&unread, end) {
+                gaps.extend(self.gaps_between(filter.time_range, first - 1, last)?);
+            }
+            for Unread { writer, first_id, first_sequence, count } in unread {
+                let read = count.min(end - first_id + 1);
+                if read > 0 {
+                    cursor.read.insert(writer, first_sequence + read - 1);
+                }
+            }
+            Ok(Arrivals { requests, gaps, is_all: are_all && end == last_id })
         })
     }
 
-    /// The ids of the wanted requests behind `from`, and up to where that is all of them: `up_to`, or less if there are
-    /// many.
-    fn wanted_between(&self, filter: &RequestFilter, from: i64, up_to: i64) -> Result<(Vec<i64>, i64), IndexError> {
-        let Some(wanted) = self.resolve(filter)? else { return Ok((Vec::new(), up_to)) };
-        let sql = format!("SELECT {SEARCH_COLUMNS} FROM request_rows r WHERE r.id > ?1 AND r.id <= ?2 ORDER BY r.id");
-        let (mut ids, mut looked_at, mut end) = (Vec::new(), 0, up_to);
-        self.each_row(&sql, &[from.into(), up_to.into()], |row| {
-            let row = SearchRow::read(row)?;
-            looked_at += 1;
-            if wanted.keeps(&row) {
-                ids.push(row.id);
+    /// The first runs that nobody has read, in the order of folding, and whether these are all. A database that is made
+    /// anew has not come as far yet as its reader had.
+    fn unread(&self, cursor: &RequestCursor) -> Result<(Vec<Unread>, bool), IndexError> {
+        let mut begin: Option<i64> = None;
+        // The run that has the record, or the next one: what lies before is expired.
+        let first = "SELECT first_id FROM fold_runs WHERE writer = (SELECT id FROM writers WHERE writer = ?1)
+                         AND first_sequence + count > ?2 ORDER BY first_sequence LIMIT 1";
+        for (writer, folded) in self.checkpoints()? {
+            let read = cursor.read.get(&writer.0).copied().unwrap_or(0);
+            if folded.sequence > read {
+                let ids =
+                    self.rows(first, &[writer.to_string().into(), (read + 1).into()], |row| row.get::<_, i64>(0))?;
+                begin = ids.into_iter().chain(begin).min();
             }
-            if looked_at == LOOKED_AT_MAX || ids.len() == HANDED_OVER_MAX {
-                end = row.id;
+        }
+        let Some(begin) = begin else { return Ok((Vec::new(), true)) };
+        let sql = "SELECT writers.writer, first_id, first_sequence, count
+                   FROM fold_runs AS run JOIN writers ON writers.id = run.writer WHERE first_id >= ?1 ORDER BY first_id";
+        let (mut unread, mut records, mut runs, mut are_all) = (Vec::new(), 0, 0, true);
+        self.each_row(sql, &[begin.into()], |row| {
+            if records >= LOOKED_AT_MAX as i64 || runs >= RUNS_MAX {
+                are_all = false;
                 return Ok(ControlFlow::Break(()));
+            }
+            let writer = row.get_ref(0)?.as_str()?;
+            let Some(WriterId(writer)) = WriterId::from_text(writer) else { return Ok(ControlFlow::Continue(())) };
+            let (first_id, first_sequence, count): (i64, i64, i64) = (row.get(1)?, row.get(2)?, row.get(3)?);
+            let read = cursor.read.get(&writer).copied().unwrap_or(0);
+            let skipped = (read + 1 - first_sequence).clamp(0, count);
+            let most = (count - skipped).min(LOOKED_AT_MAX as i64 - records);
+            runs += 1;
+            if most > 0 {
+                are_all &= skipped + most == count;
+                let (first_id, first_sequence) = (first_id + skipped, first_sequence + skipped);
+                unread.push(Unread { writer, first_id, first_sequence, count: most });
+                records += most;
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok((ids, end))
+        Ok((unread, are_all))
     }
 
-    /// The log's writer, and the last of its records that is folded; `None` before the first.
-    fn folded_up_to(&self) -> Result<Option<([u8; 16], i64)>, IndexError> {
-        let sql = "SELECT writer_id, sequence FROM checkpoint";
-        Ok(self.rows(sql, &[], |row| Ok((row.get(0)?, row.get(1)?)))?.first().copied())
+    /// The ids of the wanted requests among the unread, and up to which id that is all of them: `last`, or less if there
+    /// are many.
+    fn wanted_among(
+        &self,
+        filter: &RequestFilter,
+        unread: &[Unread],
+        last: i64,
+    ) -> Result<(Vec<i64>, i64), IndexError> {
+        let Some(wanted) = self.resolve(filter)? else { return Ok((Vec::new(), last)) };
+        let sql = format!("SELECT {SEARCH_COLUMNS} FROM request_rows r WHERE r.id >= ?1 AND r.id <= ?2 ORDER BY r.id");
+        let mut ids = Vec::new();
+        for (first, last) in spans(unread, last) {
+            let mut end = None;
+            self.each_row(&sql, &[first.into(), last.into()], |row| {
+                let row = SearchRow::read(row)?;
+                if wanted.keeps(&row) {
+                    ids.push(row.id);
+                }
+                if ids.len() == HANDED_OVER_MAX {
+                    end = Some(row.id);
+                    return Ok(ControlFlow::Break(()));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+            if let Some(end) = end {
+                return Ok((ids, end));
+            }
+        }
+        Ok((ids, last))
     }
+}
+
+/// The ids of those runs up to `end`, as spans: their first ids and last. What follows each other is one.
+fn spans(unread: &[Unread], end: i64) -> Vec<(i64, i64)> {
+    let mut spans: Vec<(i64, i64)> = Vec::new();
+    for Unread { first_id, count, .. } in unread {
+        let (first, last) = (*first_id, end.min(first_id + count - 1));
+        match spans.last_mut() {
+            _ if last < first => break,
+            Some((_, end)) if *end + 1 == first => *end = last,
+            _ => spans.push((first, last)),
+        }
+    }
+    spans
 }
 
 #[cfg(test)]
@@ -121,16 +198,16 @@ mod tests {
     /// A store with the writer's checkpoint.
     fn store_of(writer: u8) -> TestStore {
         let store = TestStore::new();
-        store.checkpoint([writer; 16]);
+        store.writer(WriterId([writer; 16]));
         store
     }
 
-    /// Folds the requests with those sequence numbers, and all records up to `up_to`.
+    /// Folds the requests with those sequence numbers, and all records up to `up_to`: the numbers are the ids, too.
     fn fold(store: &TestStore, ids: &[i64], up_to: i64) {
         for id in ids {
             store.request(&format!("r{id}"), 7, "tools/call").set("id", *id).insert();
         }
-        store.execute(&format!("UPDATE checkpoint SET sequence = {up_to}"));
+        store.fold_up_to(1, up_to);
     }
 
     fn told(store: &TestStore, filter: &RequestFilter, cursor: &mut RequestCursor) -> Vec<i64> {
@@ -213,8 +290,16 @@ mod tests {
     fn gaps_are_told_once_where_they_touch_the_times_that_are_asked_about() {
         let store = store_of(1);
         let gap = |id: i64, ts: i64| {
-            store.row("gaps").set("id", id).set("from_ts", ts).set("to_ts", ts).set("events", 5).insert();
-            store.execute(&format!("UPDATE checkpoint SET sequence = {id}"));
+            store
+                .row("gaps")
+                .set("id", id)
+                .set("from_ts", ts)
+                .set("to_ts", ts)
+                .set("events", 5)
+                .set("writer", 1)
+                .set("sequence", id)
+                .insert();
+            store.fold_up_to(1, id);
         };
         let filter =
             RequestFilter { time_range: TimeRange { since_ts: Some(10), until_ts: None }, ..RequestFilter::default() };

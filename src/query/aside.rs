@@ -28,6 +28,7 @@ pub(crate) fn newest_in_database(path: &Path) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::position::WriterId;
     use crate::query::test_store::TestStore;
 
     #[test]
@@ -42,7 +43,8 @@ mod tests {
         let copy = dir.join("store.db.1");
         std::fs::copy(store.dir().join("store.db"), &copy).unwrap();
         assert_eq!(newest_in_database(&copy), Some(7));
-        store.execute("INSERT INTO gaps VALUES (1, 8, 9, 1, 0)");
+        store.writer(WriterId([1; 16]));
+        store.execute("INSERT INTO gaps VALUES (1, 8, 9, 1, 0, 1, 1)");
         std::fs::copy(store.dir().join("store.db"), &copy).unwrap();
         assert_eq!(newest_in_database(&copy), Some(9));
         assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);

@@ -47,6 +47,7 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::position::WriterId;
     use crate::query::test_store::TestStore;
 
     #[test]
@@ -61,14 +62,15 @@ mod tests {
             kept_since: None,
         };
         assert_eq!(query.known_missing(TimeRange::default()).unwrap(), nothing);
-        store.execute("INSERT INTO gaps VALUES (1, 10, 20, 7, 0)");
-        store.execute("INSERT INTO newer_records VALUES (7, 1, 4096, 200, 1, 15, x'c801')");
+        store.writer(WriterId([1; 16]));
+        store.execute("INSERT INTO gaps VALUES (1, 10, 20, 7, 0, 1, 1)");
+        store.execute("INSERT INTO newer_records VALUES (7, 1, 7, 1, 4096, 200, 1, 15, x'c801')");
         store.execute(
-            "INSERT INTO quarantine (segment, offset, bytes, sequence, reason, noted_at)
-             VALUES (1, 4096, 64, 9, 'nonsense', 30), (1, 8192, 64, NULL, 'damaged, and counted in a gap', 40)",
+            "INSERT INTO quarantine (writer, segment, offset, bytes, sequence, reason, noted_at)
+             VALUES (1, 1, 4096, 64, 9, 'nonsense', 30), (1, 1, 8192, 64, NULL, 'damaged, and counted in a gap', 40)",
         );
         store.execute("INSERT INTO retention VALUES (1, 5, 0)");
-        store.execute("INSERT INTO checkpoint VALUES (1, x'00', 3, 4096, 99, NULL)");
+        store.execute("UPDATE checkpoint SET segment = 3, offset = 4096, sequence = 99");
         // From when to when; then the events lost, the records that nobody could read, and those of a newer build.
         for (since_ts, until_ts, expected) in [
             (None, None, (7, 1, 1)),

@@ -58,14 +58,15 @@ const WAYS: [Way; 5] = [
 fn store() -> TestStore {
     let store = TestStore::new();
     store.execute("INSERT INTO meta VALUES ('session_idle_ms', '0'), ('created_at', '1')");
-    store.writer(WriterId([1; 16]));
+    store.writer(crate::ground::position::WriterId([1; 16]));
     store.execute("BEGIN");
     for number in 1..=i64::try_from(ROWS).unwrap() {
         let row = store.request(&format!("r{number:03}"), number % 7, "ping");
         row.set("id", number).set("latency_us", number % 5).insert();
         store.session(&format!("s{number:03}")).set("last_seen_at", number % 3).insert();
     }
-    store.execute(&format!("UPDATE checkpoint SET sequence = {ROWS}; COMMIT"));
+    store.fold_up_to(1, i64::try_from(ROWS).unwrap());
+    store.execute("COMMIT");
     store
 }
 

@@ -62,7 +62,7 @@ impl<'q> RequestPages<'q> {
     /// Looks for the newest, if the filter has a limit.
     fn start(query: &'q Query, filter: &'q RequestFilter) -> Result<Self, IndexError> {
         query.at_one_time(|| {
-            let (cursor, up_to) = query.cursor_and_number()?;
+            let (cursor, up_to) = query.cursor_and_id()?;
             let rest = match (filter.limit, query.resolve(filter)?) {
                 (_, None) => Rest::Nothing,
                 (None, Some(_)) => Rest::Behind(None),
@@ -131,7 +131,7 @@ mod tests {
     /// Three pages' rows of one millisecond between two other rows, the ids descending with time.
     fn store() -> (TestStore, Vec<i64>) {
         let store = TestStore::new();
-        store.writer(WriterId([1; 16]));
+        store.writer(crate::ground::position::WriterId([1; 16]));
         let count = i64::try_from(LOOKED_AT_MAX).unwrap() * 2 + 5;
         store.execute("BEGIN");
         store.request("last", 9, "ping").set("id", 1).set("status", "error").insert();
@@ -140,7 +140,8 @@ mod tests {
             let row = store.request(&format!("r{id}"), 5, if id % 2 == 0 { "tools/call" } else { "ping" });
             row.set("id", id).set("session_id", "s").set("status", "error").insert();
         }
-        store.execute(&format!("UPDATE checkpoint SET sequence = {count}; COMMIT"));
+        store.fold_up_to(1, count);
+        store.execute("COMMIT");
         (store, [2].into_iter().chain(3..count).chain([1]).collect())
     }
 
@@ -174,13 +175,15 @@ mod tests {
     fn what_is_folded_meanwhile_comes_behind_the_cursor_and_what_goes_is_left_out() {
         for limit in [None, Some(u64::MAX)] {
             let (store, all) = store();
+            let next = store.value::<i64>("SELECT first_id + count FROM fold_runs");
             let query = store.query();
             let filter = RequestFilter { limit, ..RequestFilter::default() };
             let mut ids = Vec::new();
             let cursor = query.each_request(&filter, |row| {
                 if ids.is_empty() {
-                    store.request("new", 5, "ping").set("id", 99_999).insert();
-                    store.execute("DELETE FROM request_rows WHERE id = 1; UPDATE checkpoint SET sequence = 99999");
+                    store.request("new", 5, "ping").set("id", next).insert();
+                    store.execute("DELETE FROM request_rows WHERE id = 1");
+                    store.fold_up_to(1, next);
                     assert_eq!(store.frames_pinned(), 0, "nothing is held while a page is handed over");
                 }
                 ids.push(row.id);
@@ -188,7 +191,7 @@ mod tests {
             });
             assert_eq!(ids, all[..all.len() - 1]);
             let rest = query.arrivals(&filter, &mut cursor.unwrap()).unwrap().requests;
-            assert_eq!(rest.iter().map(|row| row.id).collect::<Vec<_>>(), [99_999]);
+            assert_eq!(rest.iter().map(|row| row.id).collect::<Vec<_>>(), [next]);
         }
     }
 

@@ -260,7 +260,11 @@ mod tests {
         if store.value::<bool>(&is_new) {
             row("schema_versions").set("payload", format!(r#"{{"tools":["{hash}"]}}"#)).insert();
         }
-        row("schema_sightings").set("caller", caller.to_owned()).set("ts", ts).insert();
+        row("schema_sightings")
+            .set("caller", caller.to_owned())
+            .set("ts", ts)
+            .set("arrival", ts.to_be_bytes().to_vec())
+            .insert();
     }
 
     fn change(store: &TestStore, ts: i64, method: &str, change_type: &str, item: &str) {

@@ -54,7 +54,7 @@ impl Query {
             ids.reverse();
             return self.hand_over(&ids, &mut each).map(drop);
         }
-        let (_, up_to) = self.cursor_and_number()?;
+        let (_, up_to) = self.cursor_and_id()?;
         let (mut left, mut above) = (limit, None);
         while left > 0 {
             let most = left.min(self.tuning.page_rows);

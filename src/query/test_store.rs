@@ -81,6 +81,17 @@ impl TestStore {
         self.connection.execute(sql, [number]).unwrap();
     }
 
+    /// Says that the log of the writer with that number is folded up to that record. These records take the next ids.
+    pub(super) fn fold_up_to(&self, writer: i64, sequence: i64) {
+        let folded = self.value::<i64>(&format!("SELECT sequence FROM checkpoint WHERE writer = {writer}"));
+        if folded < sequence {
+            self.execute(&format!(
+                "INSERT INTO fold_runs SELECT coalesce(max(first_id + count), 1), {writer}, {folded} + 1, {sequence} - {folded} FROM fold_runs"
+            ));
+        }
+        self.execute(&format!("UPDATE checkpoint SET sequence = {sequence} WHERE writer = {writer}"));
+    }
+
     /// How many frames of SQLite's WAL stay uncopied because somebody reads.
     pub(super) fn frames_pinned(&self) -> i64 {
         let read = |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?);

@@ -9,7 +9,9 @@ use super::interval::CellRange;
 use crate::fold::cell_scope::CellScope;
 use crate::fold::rollup::Level;
 use crate::ground::error::IndexError;
+use crate::ground::position::WriterId;
 use rusqlite::Row;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 /// The whole store in numbers.
@@ -115,15 +117,30 @@ impl Query {
         })
     }
 
-    /// Up to where the log is folded; `None` before the first time.
+    /// Up to where each writer's log is folded, also of those that ended long ago.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn checkpoints(&self) -> Result<Vec<(WriterId, CheckpointRow)>, IndexError> {
+        let sql = "SELECT w.writer, c.segment, c.offset, c.sequence
+                   FROM checkpoint AS c JOIN writers AS w ON w.id = c.writer ORDER BY c.writer";
+        let mut checkpoints = Vec::new();
+        self.each_row(sql, &[], |row| {
+            if let Some(writer) = WriterId::from_text(row.get_ref(0)?.as_str()?) {
+                let (segment, offset, sequence) = (row.get(1)?, row.get(2)?, row.get(3)?);
+                checkpoints.push((writer, CheckpointRow { segment, offset, sequence }));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(checkpoints)
+    }
+
+    /// The only writer's, or the first one's.
     ///
     /// # Errors
     /// What SQLite said.
     pub fn checkpoint(&self) -> Result<Option<CheckpointRow>, IndexError> {
-        let rows = self.rows("SELECT segment, offset, sequence FROM checkpoint", &[], |row| {
-            Ok(CheckpointRow { segment: row.get(0)?, offset: row.get(1)?, sequence: row.get(2)? })
-        })?;
-        Ok(rows.first().copied())
+        Ok(self.checkpoints()?.first().map(|(_, checkpoint)| *checkpoint))
     }
 
     /// Whether any request is on record: cheaper than counting them.
@@ -144,7 +161,7 @@ impl Query {
         self.rows(&sql, &conditions.values(), read_gap)
     }
 
-    /// The gaps that touch `time_range` and whose records have numbers behind `from`, up to `up_to`; in their order.
+    /// The gaps that touch `time_range` and whose records have ids behind `from`, up to `up_to`; in their order.
     pub(super) fn gaps_between(&self, time_range: TimeRange, from: i64, up_to: i64) -> Result<Vec<GapRow>, IndexError> {
         let mut conditions = touching(time_range);
         conditions.require_if("id > ?", Some(from));
@@ -208,7 +225,14 @@ mod tests {
     use crate::query::test_store::TestStore;
 
     fn gap(store: &TestStore, from_ts: i64, to_ts: i64, events: i64) {
-        store.row("gaps").set("from_ts", from_ts).set("to_ts", to_ts).set("events", events).insert();
+        store
+            .row("gaps")
+            .set("from_ts", from_ts)
+            .set("to_ts", to_ts)
+            .set("events", events)
+            .set("writer", 1)
+            .set("sequence", 1)
+            .insert();
     }
 
     #[test]
@@ -236,6 +260,7 @@ mod tests {
     #[test]
     fn everything_is_counted() {
         let store = TestStore::new();
+        store.writer(WriterId([1; 16]));
         store.request("a", 30, "ping").insert();
         store.request("b", 10, "ping").insert();
         store.session("s").insert();
@@ -244,13 +269,14 @@ mod tests {
         store
             .row("quarantine")
             .set("noted_at", 1)
+            .set("writer", 1)
             .set("segment", 1)
             .set("offset", 2)
             .set("bytes", 3)
             .set("reason", "r")
             .insert();
-        store.execute("INSERT INTO newer_records VALUES (7, 1, 4096, 200, 1, 5, x'c801')");
-        store.execute("INSERT INTO checkpoint VALUES (1, x'00', 3, 4096, 99, NULL)");
+        store.execute("INSERT INTO newer_records VALUES (7, 1, 7, 1, 4096, 200, 1, 5, x'c801')");
+        store.execute("UPDATE checkpoint SET segment = 3, offset = 4096, sequence = 99");
         let query = store.query();
         let totals = query.totals().unwrap();
         assert_eq!((totals.requests, totals.sessions, totals.dropped, totals.quarantined), (2, 1, 12, 1));
@@ -264,6 +290,7 @@ mod tests {
     #[test]
     fn a_gap_counts_when_it_touches_the_range() {
         let store = TestStore::new();
+        store.writer(WriterId([1; 16]));
         gap(&store, 10, 20, 1);
         gap(&store, 30, 40, 2);
         let query = store.query();

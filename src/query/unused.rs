@@ -222,7 +222,12 @@ mod tests {
                     .set("method", TOOLS_LIST)
             };
             row("schema_versions").set("content_hash", "h").set("payload", r#"{"tools":[{"name":"t"}]}"#).insert();
-            row("schema_sightings").set("content_hash", "h").set("caller", "").set("ts", ts).insert();
+            row("schema_sightings")
+                .set("content_hash", "h")
+                .set("caller", "")
+                .set("ts", ts)
+                .set("arrival", Vec::new())
+                .insert();
         };
         let unused = |since_ts| -> Vec<(String, Option<i64>)> {
             let time_range = TimeRange { since_ts, until_ts: None };

@@ -2,24 +2,23 @@
 //!
 //! For who only looks. It only reads.
 
-use super::found_file::FoundFile;
 use super::quarantine::QuarantinedSegment;
 use super::reader::{Item, SegmentReader};
-use super::verdict::Header;
-use crate::ground::error::SegmentError;
+use crate::ground::error::{HeaderFault, SegmentError};
 use crate::ground::finding::Finding;
-use crate::ground::position::{SegmentId, Sequence, WriterId};
+use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
 use std::path::Path;
 
-/// What the file is to the log.
+/// What the file is to the log of the writer in whose folder it lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AsideFile {
-    /// A segment of this log, under its own name: what is intact in it is folded into a new database.
+    /// A segment of it, under its own name: what is intact in it is folded into a new database.
     Segment,
-    /// A segment of this log under the name of another one: nothing is read from it. It is that one, by its header.
+    /// A segment of it under the name of another one, or of another writer: nothing is read from it. It is that segment, by its
+    /// header.
     Misnamed(SegmentId),
     /// A segment of that other store.
-    Foreign(WriterId),
+    Foreign(StoreId),
     /// Nothing tells what it holds, for this reason.
     Unreadable(String),
     /// It holds nothing that a store could have written.
@@ -27,19 +26,19 @@ pub(crate) enum AsideFile {
 }
 
 impl AsideFile {
-    /// What that file is to the log of `owner`, if it is known whose log it is.
-    pub(crate) fn of(aside: &QuarantinedSegment, owner: Option<WriterId>) -> Self {
-        let unreadable = |error: &SegmentError| Self::Unreadable(Finding::of_segment_error(error).text);
-        let found = FoundFile::headed_in_quarantine(aside, owner);
-        let reader = aside.open();
-        match (found.map(|found| (found.header, found.reason)), reader) {
-            (Some((Header::NeverStarted | Header::Unreachable, _)), _) => Self::Nothing,
-            (Some((Header::Sound, _)), Ok(_)) => Self::Segment,
-            (Some((Header::Misnamed, _)), Ok(reader)) => Self::Misnamed(reader.header().segment_id),
-            (Some((Header::Foreign, _)), Ok(reader)) => Self::Foreign(reader.header().writer_id),
-            (_, Err(error)) => unreadable(&error),
-            (Some((_, reason)), Ok(_)) => Self::Unreadable(reason),
-            (None, Ok(_)) => Self::Unreadable("it could not be read a moment ago".to_owned()),
+    /// What that file is, in that writer's folder in the quarantine of that store, if it is known which that is.
+    pub(crate) fn of(writer: WriterId, aside: &QuarantinedSegment, store: Option<StoreId>) -> Self {
+        let header = match SegmentReader::open(&aside.path) {
+            Ok(reader) => *reader.header(),
+            Err(SegmentError::Header { fault: HeaderFault::NeverStarted, .. }) => return Self::Nothing,
+            Err(error) => return Self::Unreadable(Finding::of_segment_error(&error).text),
+        };
+        if store.is_some_and(|store| store != header.store_id) {
+            Self::Foreign(header.store_id)
+        } else if header.segment_id != aside.id || header.writer_id != writer {
+            Self::Misnamed(header.segment_id)
+        } else {
+            Self::Segment
         }
     }
 }

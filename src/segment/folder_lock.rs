@@ -79,11 +79,6 @@ impl FolderLock {
             }
         }
     }
-
-    /// Makes the names in the folder durable.
-    pub(crate) fn sync(&self, path: &Path) -> Result<(), PathError> {
-        self.held.dir.sync_all().at("sync directory", path)
-    }
 }
 
 impl Drop for Held {

@@ -1,32 +1,42 @@
-//! What each file of a log is to the log, as the next opening takes it, and which numbers are missing in between.
+//! One writer's log, read to its end: what each file is to the log, and which numbers are missing in between.
 //!
-//! For who only looks: runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads.
-//! What the database has is told to it.
+//! For who only looks: runs on the caller's thread, in any process, also while the writer appends. It only reads, by the
+//! same rules as who folds. What the database has is told to nobody here: see `store/examined_log.rs`.
 
 use super::directory::SegmentFile;
-use super::found_file::FoundFile;
+use super::examination::{Examination, HeaderState};
 use super::log_file::{LogFile, LogPart};
-use super::number_range::{NumberRange, reading_order};
+use super::log_item::{LogItem, Owner, Waits};
+use super::log_reader::LogReader;
 use super::number_set::NumberSet;
-use super::recovery_plan::RecoveryPlan;
-use super::survey::ReadableFiles;
-use super::verdict::Numbers;
-use super::witness::Folded;
-use crate::ground::error::OpenError;
+use crate::ground::error::SegmentError;
 use crate::ground::finding::{Finding, FindingKind};
-use crate::ground::position::{SegmentId, Sequence, WriterId};
-use std::path::Path;
+use crate::ground::position::{SegmentId, Sequence};
+use std::collections::HashMap;
+use std::path::PathBuf;
 
-/// A log, looked at as a whole.
+/// The log.
 #[derive(Debug, Default)]
 pub struct LogExamination {
     /// Its files, by ascending id.
     pub files: Vec<LogFile>,
-    /// The numbers that are in no segment that is read, in their order.
+    /// The numbers that are in no segment, in their order.
     pub missing: Vec<MissingNumbers>,
+    /// What there is to say of each segment that was read, by its file.
+    pub segments: HashMap<PathBuf, Examination>,
+    /// What the system said where it did not let one read.
+    pub unreadable: Vec<Finding>,
+    /// Why the log waits, if it does.
+    pub waits: Option<Waits>,
+    /// The number before the first that the log has, or shows to be missing behind one that it has.
+    pub begins_behind: Sequence,
+    /// Its last number.
+    pub last: Sequence,
+    /// Its intact records.
+    pub(crate) numbers: NumberSet,
 }
 
-/// Numbers that no segment has from which the log is read: between two that are read, or behind those that are folded.
+/// Numbers that no segment of a log has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MissingNumbers {
@@ -34,15 +44,20 @@ pub struct MissingNumbers {
     pub first: Sequence,
     /// The last one.
     pub last: Sequence,
-    /// The segment that has the number behind them.
+    /// The segment that shows that they were there.
     pub behind: SegmentId,
-    /// A file lies there that this build, or this user, can't read, and that may have them.
+    /// A segment behind them is durable, at least a part of it: so were they, and no power cut took them.
+    pub was_durable: bool,
+    /// They were in a damaged place, which is told by itself.
+    pub in_damage: bool,
+    /// A file lies there that this user can't read, and that may have them.
     pub may_be_in_file: bool,
 }
 
 impl MissingNumbers {
-    pub(crate) const fn new(first: Sequence, last: Sequence, behind: SegmentId, may_be_in_file: bool) -> Self {
-        Self { first, last, behind, may_be_in_file }
+    /// Numbers that who reads along met before segment `behind`.
+    pub(crate) const fn new(first: Sequence, last: Sequence, behind: SegmentId, was_durable: bool) -> Self {
+        Self { first, last, behind, was_durable, in_damage: false, may_be_in_file: false }
     }
 
     /// Those of them that are not in that set, by runs.
@@ -58,137 +73,102 @@ impl MissingNumbers {
 }
 
 impl LogExamination {
-    /// Looks at the log of the store `owner`. `folded` is how far its database has it, if something says that. Without,
-    /// the next opening takes it for 0; but nobody knows whether what is missing before the first segment was ever there.
-    /// `in_use`: somebody has the store open, and has made of the log what an opening makes of it.
+    /// Reads the log to its end. What comes passes by `each`, with the number that was due.
     ///
     /// # Errors
-    /// A file can't be read any more.
+    /// A file is [`SegmentError::Gone`]: somebody folded it meanwhile. Whatever else can't be read is no error but a finding.
     pub(crate) fn of(
-        readable: ReadableFiles,
-        owner: Option<WriterId>,
-        folded: Option<Folded>,
-        in_use: bool,
-    ) -> Result<Self, OpenError> {
-        let ReadableFiles { survey, refused } = readable;
-        let first = folded.unwrap_or(Sequence(0).into());
-        let plan = if in_use {
-            RecoveryPlan::of_opened(survey, owner, first)?
-        } else {
-            RecoveryPlan::of(survey, owner, first)?
-        };
-        let ranges: Vec<_> = plan.files.iter().map(|found| found.link().numbers()).collect();
-        let own_order = if in_use { reading_order(&ranges) } else { Vec::new() };
-        let read = read_ranges(&plan.files, &ranges, if in_use { &own_order } else { &plan.reading.order });
-        // With a file that nobody may touch, or that somebody has open, nothing is done.
-        let is_foreseen = !in_use && refused.is_empty();
-        let looked_at = plan.files.iter().enumerate().map(|(place, found)| {
-            let numbers = match plan.reading.numbers[place] {
-                Numbers::BehindGap | Numbers::NoneBehindGap if in_use => Numbers::Own,
-                numbers => numbers,
+        mut reader: LogReader,
+        owner: Owner,
+        mut each: impl FnMut(&LogItem<'_>),
+    ) -> Result<Self, SegmentError> {
+        reader.examine();
+        reader.pass_refused();
+        let mut found = Self { begins_behind: reader.place().sequence, ..Self::default() };
+        let mut taken: HashMap<SegmentId, NumberSet> = HashMap::new();
+        // How many of the missing numbers that come next were durable, and are damaged.
+        let (mut refused_before, mut damaged) = (false, 0_u64);
+        loop {
+            let item = match reader.next(owner) {
+                Ok(item) => item,
+                Err(error @ SegmentError::Gone { .. }) => return Err(error),
+                Err(error) => {
+                    found.unreadable.push(Finding::of_segment_error(&error));
+                    if found.unreadable.len() > 1 {
+                        break;
+                    }
+                    // What the disk can't give back is as good as damaged.
+                    reader.pass_unreadable();
+                    continue;
+                }
             };
-            let read_of = read.iter().find(|(id, _)| *id == found.file.id).map(|(_, numbers)| *numbers);
-            LogFile::of(found, numbers, read_of, is_foreseen.then(|| plan.decided(place).0), plan.is_broken(place))
-        });
-        let mut files: Vec<_> = looked_at.collect();
-        files.extend(refused.iter().map(|(file, error)| LogFile::passed_over(file, Finding::of_segment_error(error))));
-        files.sort_by_key(|file| file.file.id);
-        let refused: Vec<_> = refused.iter().map(|(file, _)| file.id).collect();
-        Ok(Self { missing: missing(&read, &refused, folded.map(|folded| folded.sequence)), files })
-    }
-
-    /// A log of which nobody knows whose it is: nothing is read from it. `finding` says so of a file.
-    pub(crate) fn of_nobody(files: &[SegmentFile], finding: impl Fn(&SegmentFile) -> Finding) -> Self {
-        let files = files.iter().map(|file| LogFile::passed_over(file, finding(file)));
-        Self { files: files.collect(), missing: Vec::new() }
-    }
-
-    /// Tells that next step of each file that is passed over for what that kind says.
-    pub(crate) fn advise(&mut self, kind: FindingKind, step: &str) {
-        for file in &mut self.files {
-            if let LogPart::PassedOver(finding) = &mut file.part
-                && finding.kind == kind
-            {
-                step.clone_into(&mut finding.next_step);
+            each(&item);
+            match item {
+                LogItem::Frame { segment, frame } => {
+                    taken.entry(segment).or_default().insert(frame.sequence.0);
+                    found.numbers.insert(frame.sequence.0);
+                    (found.last, refused_before) = (frame.sequence, false);
+                }
+                LogItem::Hole { first, last, behind } => {
+                    let hole = MissingNumbers::new(first, last, behind, damaged > 0);
+                    let (in_damage, may_be_in_file) = (damaged > 0, refused_before);
+                    damaged = damaged.saturating_sub(hole.count());
+                    found.missing.push(MissingNumbers { in_damage, may_be_in_file, ..hole });
+                    found.last = last;
+                }
+                LogItem::BadFile { file, finding } => {
+                    refused_before |= finding.kind == FindingKind::UnreadableSegment;
+                    found.files.push(LogFile::passed_over(file, *finding));
+                }
+                LogItem::Waits(waits) => {
+                    found.waits = Some(waits);
+                    break;
+                }
+                LogItem::NotYet | LogItem::End => break,
+                LogItem::Damage { lost, .. } => damaged = lost,
+                LogItem::WrongMark { .. } | LogItem::Torn { .. } => {}
             }
         }
+        found.add_unread(reader.unread().cloned().collect());
+        found.add_examined(reader.take_examined(), taken);
+        found.files.sort_by(|one, other| (one.file.id, &one.file.path).cmp(&(other.file.id, &other.file.path)));
+        Ok(found)
     }
 
-    /// Whether a segment has a record of that number, as far as the numbers tell.
-    pub(crate) fn has(&self, sequence: Sequence) -> bool {
-        let is_within =
-            |file: &LogFile| matches!(file.part, LogPart::Read(first, last) if (first..=last).contains(&sequence));
-        self.files.iter().any(is_within)
-    }
-
-    /// The file of that path.
-    pub fn file(&self, path: &Path) -> Option<&LogFile> {
-        self.files.iter().find(|file| file.file.path == path)
-    }
-}
-
-/// The numbers that are read from each segment: up to where the next one begins.
-fn read_ranges(files: &[FoundFile], ranges: &[NumberRange], order: &[usize]) -> Vec<(SegmentId, (Sequence, Sequence))> {
-    let nexts = order.iter().skip(1).map(|place| ranges[*place].first).chain([u64::MAX]);
-    let read = order.iter().zip(nexts).filter_map(|(place, next)| {
-        let (first, end) = (ranges[*place].first, ranges[*place].end().min(next));
-        (first < end).then_some((files[*place].file.id, (Sequence(first), Sequence(end - 1))))
-    });
-    read.collect()
-}
-
-/// The holes between what is read, and the one between what is folded and the first number that is read. What lies before
-/// that, segments had that were retired.
-fn missing(
-    read: &[(SegmentId, (Sequence, Sequence))],
-    refused: &[SegmentId],
-    folded: Option<Sequence>,
-) -> Vec<MissingNumbers> {
-    let (mut due, mut before) = (folded.map(|folded| folded.0.saturating_add(1)), SegmentId(0));
-    let mut missing = Vec::new();
-    for (id, (first, last)) in read {
-        if let Some(due) = due.filter(|due| *due < first.0) {
-            let may_be_in_file = refused.iter().any(|refused| before < *refused && refused < id);
-            let last = Sequence(first.0 - 1);
-            missing.push(MissingNumbers::new(Sequence(due), last, *id, may_be_in_file));
+    fn add_unread(&mut self, files: Vec<SegmentFile>) {
+        let mut cause = self.waits.as_ref().map(Waits::finding);
+        for file in files {
+            // The first one is why; those behind it may be sound.
+            let finding = cause.take().unwrap_or_else(|| {
+                Finding::new(
+                    FindingKind::WaitingSegment,
+                    &file.path,
+                    "not looked into: the log waits at a file before it",
+                )
+            });
+            self.files.push(LogFile::waiting(file, finding));
         }
-        // What is folded is no reason not to name a hole in it.
-        (due, before) = (Some(last.0.saturating_add(1)), *id);
     }
-    missing
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A segment's id, and its first number and last.
-    type Read = (u64, u64, u64);
-    /// Its first number and last, the segment behind it, and whether a file that can't be read lies there.
-    type Hole = (u64, u64, u64, bool);
-    /// What is read, the files that can't be, what is folded, and the holes.
-    type Case = (&'static str, &'static [Read], &'static [u64], Option<u64>, &'static [Hole]);
-
-    #[test]
-    fn every_hole_is_named_with_its_first_number_and_its_last() {
-        let cases: [Case; 8] = [
-            ("nothing", &[], &[], Some(7), &[]),
-            ("no hole", &[(1, 1, 5), (2, 6, 9)], &[], Some(0), &[]),
-            ("retired ones", &[(4, 31, 40)], &[], Some(30), &[]),
-            ("retired ones, and nobody says what is folded", &[(4, 31, 40)], &[], None, &[]),
-            ("never folded, and not there", &[(4, 31, 40)], &[], Some(20), &[(21, 30, 4, false)]),
-            ("a hole above what is folded", &[(1, 1, 5), (3, 9, 12)], &[], Some(2), &[(6, 8, 3, false)]),
-            ("a hole in what is folded", &[(1, 1, 5), (3, 9, 12)], &[], Some(12), &[(6, 8, 3, false)]),
-            ("a file that can't be read lies there", &[(1, 1, 5), (3, 9, 12)], &[2], None, &[(6, 8, 3, true)]),
-        ];
-        for (case, read, refused, folded, expected) in cases {
-            let read: Vec<_> =
-                read.iter().map(|(id, first, last)| (SegmentId(*id), (Sequence(*first), Sequence(*last)))).collect();
-            let refused: Vec<_> = refused.iter().copied().map(SegmentId).collect();
-            let found = missing(&read, &refused, folded.map(Sequence));
-            let found: Vec<_> =
-                found.iter().map(|hole| (hole.first.0, hole.last.0, hole.behind.0, hole.may_be_in_file)).collect();
-            assert_eq!(found, expected, "{case}");
+    fn add_examined(&mut self, examined: Vec<(SegmentFile, Examination)>, mut taken: HashMap<SegmentId, NumberSet>) {
+        for (file, segment) in examined {
+            let HeaderState::Intact(header) = segment.header else { continue };
+            let (base, durable) = (header.base_sequence, segment.marks.newest().durable.frames > 0);
+            let behind = self.missing.iter_mut().filter(|hole| hole.last < base);
+            behind.for_each(|hole| hole.was_durable |= durable);
+            let numbers = taken.remove(&file.id).unwrap_or_default();
+            self.files.push(LogFile::of(file.clone(), base, segment.extent.frames.into(), numbers));
+            self.segments.insert(file.path, segment);
         }
+    }
+
+    /// Whether the log has a record of that number.
+    pub fn has(&self, sequence: Sequence) -> bool {
+        self.numbers.contains(sequence.0)
+    }
+
+    /// Whether nothing keeps anybody from folding all of it.
+    pub fn is_foldable(&self) -> bool {
+        self.waits.is_none() && !self.files.iter().any(|file| matches!(file.part, LogPart::Waits(_)))
     }
 }

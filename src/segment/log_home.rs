@@ -32,6 +32,7 @@ impl LogHome {
     }
 
     /// A folder that nobody locks: for segments that no process writes on.
+    #[cfg(test)]
     pub(super) fn unlocked(path: &Path) -> Result<Self, PathError> {
         Ok(Self { path: path.to_owned(), names: FolderNames::open(path)?, lock: None })
     }

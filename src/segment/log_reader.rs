@@ -8,18 +8,19 @@
 //! time of change.
 
 use super::directory::SegmentFile;
-use super::examination::Ending;
-use super::folder_listing::{FolderListing, gone};
+use super::examination::{Ending, Examination};
+use super::folder_listing::FolderListing;
 use super::format::SegmentHeader;
 use super::log_item::{LogItem, Owner, Waits};
 use super::missing_run::{MissingNext, MissingRun};
+use super::next_file::{NextFile, Wanted};
+use super::open_segment::{Came, OpenSegment};
 use super::place::Place;
-use super::reader::{Damage, Item, SegmentReader, Stop};
+use super::reader::{Damage, Stop};
 use super::second_writing::{Bases, FoundAgain, SecondWriting};
 use super::writer_folder::WriterFolder;
-use super::wrong_mark::WrongMark;
 use crate::ground::error::{AtPath, SegmentError};
-use crate::ground::finding::{Finding, FindingKind};
+use crate::ground::finding::Finding;
 use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::sabotage::{self, Spot};
 use std::path::PathBuf;
@@ -27,14 +28,13 @@ use std::path::PathBuf;
 /// Reads one log from a place on.
 #[derive(Debug)]
 pub struct LogReader {
-    writer: WriterId,
-    store: Option<StoreId>,
-    /// The highest level of records that who reads knows, if that matters to him.
-    level: Option<u16>,
+    wanted: Wanted,
     passes_unreadable: bool,
     listing: FolderListing,
     place: Place,
-    current: Option<Current>,
+    current: Option<OpenSegment>,
+    /// What there is to say of each segment that was read to its end, if somebody asks.
+    examined: Option<Vec<(SegmentFile, Examination)>>,
     /// Numbers that come before the current segment is read on.
     missing: Option<MissingRun>,
     /// A record of the current segment that comes behind them.
@@ -49,32 +49,11 @@ pub struct LogReader {
     is_listed_dead: bool,
 }
 
-/// The segment that is being read.
-#[derive(Debug)]
-struct Current {
-    file: SegmentFile,
-    reader: SegmentReader,
-    /// A later segment was there before this one is read to its end.
-    has_successor: bool,
-    /// It was read to its end, and nothing more was there.
-    is_quiet: bool,
-    /// Its frames contradict its mark.
-    has_wrong_mark: bool,
-}
-
 /// What [`LogReader::next`] hands out, without the record's bytes.
 enum Step {
     Frame(FoundAgain),
     FrameAgain(FoundAgain),
     Item(LogItem<'static>),
-}
-
-/// What a segment's reader came upon, without the record's bytes.
-enum Came {
-    Frame(Offset, Sequence),
-    Damage(Damage),
-    WrongMark(WrongMark),
-    Stop(Stop),
 }
 
 impl LogReader {
@@ -95,13 +74,12 @@ impl LogReader {
 
     fn with(writer: WriterId, store: Option<StoreId>, listing: FolderListing, from: Place) -> Self {
         Self {
-            writer,
-            store,
-            level: None,
+            wanted: Wanted { writer, store, level: None, passes_refused: false },
             passes_unreadable: false,
             listing,
             place: from,
             current: None,
+            examined: None,
             missing: None,
             held: None,
             unsealed_before: None,
@@ -114,7 +92,7 @@ impl LogReader {
 
     /// A log that may have records of a higher level than this waits.
     pub fn know_level(&mut self, level: u16) {
-        self.level = Some(level);
+        self.wanted.level = Some(level);
     }
 
     /// From now on, pages that the disk can't read count as zeros, which is damage where anything vouches for them.
@@ -135,9 +113,31 @@ impl LogReader {
         }
     }
 
+    /// From now on, files that the system does not let one open are passed over.
+    pub(crate) fn pass_refused(&mut self) {
+        self.wanted.passes_refused = true;
+    }
+
+    /// From now on, what there is to say of each segment is kept, for [`Self::take_examined`].
+    pub(crate) fn examine(&mut self) {
+        self.examined = Some(Vec::new());
+    }
+
+    /// What there is to say of the segments that were read, the one that is being read included: for who reads no further.
+    pub(crate) fn take_examined(&mut self) -> Vec<(SegmentFile, Examination)> {
+        let mut examined = self.examined.take().unwrap_or_default();
+        examined.extend(self.current.take().and_then(OpenSegment::examined));
+        examined
+    }
+
+    /// The files that were not read.
+    pub(crate) fn unread(&self) -> impl Iterator<Item = &SegmentFile> {
+        self.listing.waiting().iter()
+    }
+
     /// Whose log it is.
     pub fn writer(&self) -> WriterId {
-        self.writer
+        self.wanted.writer
     }
 
     /// Where reading goes on: what came before was read. Files of segments below the place's are not needed any more.
@@ -147,7 +147,7 @@ impl LogReader {
 
     /// What the segment says of itself that is being read; `None` between two.
     pub fn header(&self) -> Option<&SegmentHeader> {
-        self.current.as_ref().map(|current| current.reader.header())
+        self.current.as_ref().map(OpenSegment::header)
     }
 
     /// What comes next. Who calls with [`Owner::Dead`] once does so from then on. After an error it may be called again.
@@ -255,10 +255,8 @@ impl LogReader {
     }
 
     fn second_writing(&mut self, last: Sequence) -> SecondWriting {
-        let (writer, store) = (self.writer, self.store);
-        let is_ours = |file: &SegmentFile, header: &SegmentHeader| {
-            store.is_none_or(|store| store == header.store_id) && misplaced(file, header, writer).is_none()
-        };
+        let wanted = self.wanted;
+        let is_ours = |file: &SegmentFile, header: &SegmentHeader| wanted.is_ours(file, header);
         let mut second = SecondWriting::of(self.listing.waiting(), last, &mut self.bases, is_ours);
         if self.passes_unreadable {
             second.pass_unreadable();
@@ -269,19 +267,12 @@ impl LogReader {
     fn read_current(&mut self, owner: Owner) -> Result<Option<Step>, SegmentError> {
         let due = self.place.sequence.next();
         let Some(current) = &mut self.current else { return Ok(None) };
-        let segment = current.reader.header().segment_id;
-        if current.is_quiet && current.reader.is_unchanged()? {
-            current.reader.release();
+        let segment = current.id();
+        if current.is_still_quiet()? {
             return self.look_for_successor();
         }
-        current.is_quiet = false;
         let first = current.reader.next_sequence();
-        let came = match current.reader.next()? {
-            Item::Frame(frame) => Came::Frame(frame.offset, frame.sequence),
-            Item::Damage(damage) => Came::Damage(damage),
-            Item::WrongMark(wrong) => Came::WrongMark(wrong),
-            Item::Stop(stop) => Came::Stop(stop),
-        };
+        let came = current.read()?;
         Ok(match came {
             Came::Frame(_, sequence) if sequence < due => None,
             Came::Frame(offset, sequence) => {
@@ -299,10 +290,7 @@ impl LogReader {
                 let lost = self.lose(first, damage, segment);
                 Some(Step::Item(LogItem::Damage { segment, damage, lost }))
             }
-            Came::WrongMark(wrong) => {
-                current.has_wrong_mark = true;
-                Some(Step::Item(LogItem::WrongMark { segment, wrong }))
-            }
+            Came::WrongMark(wrong) => Some(Step::Item(LogItem::WrongMark { segment, wrong })),
             Came::Stop(stop) => {
                 if owner == Owner::Dead || current.has_successor {
                     return self.end_current(stop);
@@ -339,19 +327,19 @@ impl LogReader {
 
     /// The current segment has ended.
     fn end_current(&mut self, stop: Stop) -> Result<Option<Step>, SegmentError> {
-        let Some(current) = &self.current else { return Ok(None) };
-        let header = *current.reader.header();
-        let ending = Ending::of(&current.reader, stop)?;
-        let sealed = current.reader.mark().sealed;
-        self.unsealed_before = Some(current.file.path.clone()).filter(|_| sealed.is_none());
-        if let Some(sealed) = sealed.filter(|_| !current.has_wrong_mark) {
-            self.told(header, sealed.frames);
+        let Some(current) = &mut self.current else { return Ok(None) };
+        let (segment, header, ending) = (current.id(), *current.header(), current.ending(stop)?);
+        let is_sealed = current.reader.mark().sealed.is_some();
+        self.unsealed_before = Some(current.file.path.clone()).filter(|_| !is_sealed);
+        if let Some(frames) = current.frames_by_seal() {
+            self.told(header, frames);
         }
-        self.current = None;
+        let ended = self.current.take();
+        if let Some(examined) = &mut self.examined {
+            examined.extend(ended.and_then(OpenSegment::examined));
+        }
         Ok(match ending {
-            Ending::Torn { bytes, reason } => {
-                Some(Step::Item(LogItem::Torn { segment: header.segment_id, bytes, reason }))
-            }
+            Ending::Torn { bytes, reason } => Some(Step::Item(LogItem::Torn { segment, bytes, reason })),
             Ending::Sealed { .. } | Ending::Open | Ending::Unreadable { .. } => None,
         })
     }
@@ -367,37 +355,20 @@ impl LogReader {
                 Owner::Dead => self.end(),
             }));
         };
-        let mut reader = match SegmentReader::open(&file.path) {
-            Ok(reader) => reader,
-            Err(SegmentError::UnsupportedVersion { path, supported, found }) => {
-                return Ok(Some(self.wait(Waits::Version { path, supported, found })));
-            }
-            Err(SegmentError::Io(error)) if !error.is_unreadable() => return Err(gone(error)),
-            Err(error) => {
-                let finding = Finding::of_segment_error(&error);
+        let mut reader = match self.wanted.look(&file)? {
+            NextFile::Segment(reader) => reader,
+            NextFile::Waits(waits) => return Ok(Some(LogItem::Waits(self.waits.insert(waits).clone()))),
+            NextFile::Bad(finding, told) => {
+                if let Some((header, frames)) = told {
+                    self.told(header, frames);
+                }
                 return Ok(Some(self.pass_file(file, finding)));
             }
         };
-        let header = *reader.header();
-        if self.store.is_some_and(|store| store != header.store_id) {
-            return Ok(Some(self.wait(Waits::OtherStore { path: file.path, store: header.store_id })));
-        }
-        if let Some(level) = self.level
-            && let Err(SegmentError::NeedsNewer { path, supported, found }) = header.check_level(&file.path, level)
-        {
-            return Ok(Some(self.wait(Waits::Level { path, supported, found })));
-        }
-        if let Some(finding) = misplaced(&file, &header, self.writer) {
-            if header.writer_id == self.writer {
-                let mark = reader.mark();
-                self.told(header, mark.sealed.unwrap_or(mark.durable).frames);
-            }
-            return Ok(Some(self.pass_file(file, finding)));
-        }
         if self.passes_unreadable {
             reader.pass_unreadable();
         }
-        let (place, base) = (self.place, header.base_sequence);
+        let (place, base) = (self.place, reader.header().base_sequence);
         self.listing.take_first();
         let has_successor = !self.listing.waiting().is_empty();
         if let Some(extent) = place.extent(base).filter(|_| place.segment == file.id) {
@@ -408,7 +379,7 @@ impl LogReader {
             // Until they came, reading would go on in the segment before.
             self.miss(Sequence(base.0 - 1), file.id, self.unsealed_before.clone());
         }
-        self.current = Some(Current { file, reader, has_successor, is_quiet: false, has_wrong_mark: false });
+        self.current = Some(OpenSegment::new(file, reader, has_successor, self.examined.is_some()));
         Ok(None)
     }
 
@@ -427,11 +398,6 @@ impl LogReader {
                 LogItem::End
             }
         }
-    }
-
-    fn wait(&mut self, waits: Waits) -> LogItem<'static> {
-        self.waits = Some(waits.clone());
-        LogItem::Waits(waits)
     }
 
     /// The next file is passed over.
@@ -473,7 +439,7 @@ impl LogReader {
     /// All before the place where the current segment is being read is done with, if anything of that was due.
     fn reach_current(&mut self) {
         let Some(current) = &self.current else { return };
-        let (header, position) = (*current.reader.header(), current.reader.position());
+        let (header, position) = (*current.header(), current.position());
         let last = position.last_sequence(header.base_sequence);
         if last >= self.place.sequence {
             self.set_place(header.segment_id, position.end, last);
@@ -488,16 +454,4 @@ impl LogReader {
 /// The segment before that one.
 fn before(segment: SegmentId) -> SegmentId {
     SegmentId(segment.0.saturating_sub(1))
-}
-
-/// Why a segment does not belong where it lies.
-fn misplaced(file: &SegmentFile, header: &SegmentHeader, writer: WriterId) -> Option<Finding> {
-    let text = if header.writer_id != writer {
-        format!("a segment of the log of writer {}", header.writer_id)
-    } else if header.segment_id != file.id {
-        format!("segment {} under the name of another one", header.segment_id)
-    } else {
-        return None;
-    };
-    Some(Finding::new(FindingKind::MisnamedSegment, &file.path, text).at(0))
 }

@@ -26,48 +26,31 @@ pub mod folder_birth;
 mod folder_listing;
 pub mod folder_lock;
 pub mod format;
-mod found_file;
 pub mod log_examination;
 pub mod log_file;
 pub(crate) mod log_home;
 pub mod log_item;
-pub(crate) mod log_owners;
 pub mod log_reader;
 #[cfg(test)]
 mod log_reader_tests;
-pub(crate) mod log_view;
-pub(crate) mod log_walk;
-mod lost_header;
-pub(crate) mod lost_numbers;
 pub mod marks;
 mod missing_run;
-mod number_range;
+mod next_file;
 pub(crate) mod number_set;
+mod open_segment;
 pub mod place;
 pub(crate) mod quarantine;
 pub mod reader;
 #[cfg(test)]
 mod reader_tests;
-mod reading_plan;
-pub(crate) mod recovery;
-pub(crate) mod recovery_plan;
-#[cfg(test)]
-mod recovery_tests;
 mod second_writing;
 pub(crate) mod segment_list;
 pub(crate) mod segment_progress;
-mod segment_state;
 pub(crate) mod store_id_file;
-pub(crate) mod survey;
 pub(crate) mod syncer;
-pub(crate) mod unfolded_log;
-#[cfg(test)]
-mod unfolded_log_tests;
-pub(crate) mod verdict;
-pub(crate) mod witness;
+pub(crate) mod waiting_log;
 pub(crate) mod writer;
 pub mod writer_folder;
-pub(crate) mod writer_id_file;
 pub mod wrong_mark;
 
 pub use directory::{SegmentFile, list};

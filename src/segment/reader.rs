@@ -38,6 +38,8 @@ pub struct FrameAt<'a> {
 pub struct Damage {
     /// Where it starts.
     pub offset: Offset,
+    /// How many frames of the segment lie before it.
+    pub index: u32,
     /// How far it is to the next intact frame, or to the mark.
     pub bytes: u32,
     /// How many records are missing.
@@ -341,7 +343,8 @@ impl SegmentReader {
             offset = behind;
         }
         self.position = next;
-        Ok(Damage { offset: Offset(start), bytes: next.end.0 - start, records: next.frames - expected, reason })
+        let (bytes, records) = (next.end.0 - start, next.frames - expected);
+        Ok(Damage { offset: Offset(start), index: expected, bytes, records, reason })
     }
 
     /// The index of the intact frame at `offset`, which then lies in the buffer, or why there is none.

@@ -1,14 +1,19 @@
-//! The log of the running store: its segments in order, shared by the appender and the compactor.
+//! The segments of this process's own log that may have to be written once more, or wait to be folded.
 //!
-//! The locks are taken when a segment begins or is retired, and once for each batch that is folded; never for a record.
+//! Who folds knows nothing of this list: it reads the files. The lock is taken when a segment begins and when somebody asks
+//! how much waits; never for a record.
 
-use super::format::{Extent, SegmentHeader};
+use super::format::Extent;
 use super::segment_progress::SegmentProgress;
 use crate::ground::position::{SegmentId, Sequence};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// From so many segments on, the list is looked through for files that are gone: under the policy `never` nothing tells
+/// that they are durable.
+const LOOK_SEGMENTS: usize = 64;
 
 /// One segment, active or sealed.
 #[derive(Clone, Debug)]
@@ -16,37 +21,18 @@ pub(crate) struct LogSegment {
     pub(crate) id: SegmentId,
     pub(crate) path: PathBuf,
     pub(crate) base_sequence: Sequence,
-    /// When it was started: Unix time in milliseconds, UTC.
-    pub(crate) created_at: i64,
     /// The size of the file while it is active; a sealed one ends where its frames do.
     pub(crate) allocated_bytes: u64,
     pub(crate) progress: Arc<SegmentProgress>,
 }
 
 impl LogSegment {
-    /// One that takes no more frames, and ends there.
-    pub(crate) fn sealed(path: PathBuf, header: &SegmentHeader, extent: Extent) -> Self {
-        Self {
-            id: header.segment_id,
-            path,
-            base_sequence: header.base_sequence,
-            created_at: header.created_at,
-            allocated_bytes: u64::from(extent.end.0),
-            progress: Arc::new(SegmentProgress::of_sealed(extent)),
-        }
-    }
-
-    /// The last sequence number within `extent`; one less than the first if there is none.
-    pub(crate) fn last_sequence(&self, extent: Extent) -> Sequence {
-        extent.last_sequence(self.base_sequence)
-    }
-
-    /// The last sequence number that readers may see.
+    /// The last sequence number that readers may see; one less than the first if there is none.
     pub(crate) fn last_published(&self) -> Sequence {
-        self.last_sequence(self.progress.published())
+        self.progress.published().last_sequence(self.base_sequence)
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         self.progress.sealed().map_or(self.allocated_bytes, |extent| u64::from(extent.end.0))
     }
 }
@@ -56,8 +42,7 @@ struct Segments {
     /// By sequence number; each segment has numbers beyond those before it, and is read up to where the next one
     /// begins. The last one is active, or was the last to be.
     ordered: VecDeque<LogSegment>,
-    /// Nothing is read from these: others have their records, or they have none. They stay until their records are
-    /// folded.
+    /// Nothing is read from these: others have their records, or they have none.
     superseded: Vec<LogSegment>,
 }
 
@@ -83,11 +68,25 @@ impl Segments {
         readable.filter(move |(_, last)| *last > sequence)
     }
 
-    /// How many of the ordered ones have nothing beyond that number; never the newest of all, which carries the store's
-    /// identity.
-    fn folded(&self, sequence: Sequence) -> usize {
-        let folded = self.ordered.iter().take_while(|segment| segment.last_published() <= sequence).count();
-        folded.min(self.ordered.len().saturating_sub(1))
+    /// Those that hold something beyond that number; the last one always counts.
+    fn waiting(&self, folded: Sequence) -> impl Iterator<Item = &LogSegment> {
+        let last = self.ordered.back().map(|segment| segment.id);
+        let waits = move |segment: &&LogSegment| segment.last_published() > folded || Some(segment.id) == last;
+        self.ordered.iter().chain(&self.superseded).filter(waits)
+    }
+
+    /// Forgets what needs never be read any more, since everything up to that number is durable and folded; and files that
+    /// are gone, which are folded, and durable in the database.
+    fn forget(&mut self, done: Sequence) {
+        let looks = self.ordered.len() + self.superseded.len() >= LOOK_SEGMENTS;
+        let stays = |segment: &LogSegment| {
+            segment.last_published() > done && (!looks || segment.path.symlink_metadata().is_ok())
+        };
+        // From the front: a segment is read up to where the next one begins.
+        while self.ordered.len() > 1 && self.ordered.front().is_some_and(|segment| !stays(segment)) {
+            self.ordered.pop_front();
+        }
+        self.superseded.retain(stays);
     }
 }
 
@@ -95,50 +94,19 @@ impl Segments {
 #[derive(Debug, Default)]
 pub(crate) struct SegmentList {
     segments: Mutex<Segments>,
-    /// Held while a batch is folded.
-    folding: Mutex<()>,
-}
-
-/// Segments all of whose records are folded.
-#[derive(Debug, Default)]
-pub(crate) struct FoldedSegments {
-    /// Oldest first; never the newest of all.
-    pub(crate) ordered: Vec<LogSegment>,
-    pub(crate) superseded: Vec<LogSegment>,
 }
 
 impl SegmentList {
-    /// `ordered` is in the order of sequence numbers.
-    pub(crate) fn new(
-        ordered: impl IntoIterator<Item = LogSegment>,
-        superseded: impl IntoIterator<Item = LogSegment>,
-    ) -> Self {
-        let segments =
-            Segments { ordered: ordered.into_iter().collect(), superseded: superseded.into_iter().collect() };
-        Self { segments: Mutex::new(segments), folding: Mutex::default() }
-    }
-
-    /// Nothing is folded while this is held: by the compactor for a batch; by the appender when it must know for
-    /// certain what is folded, which is only when something is lost.
-    pub(crate) fn hold_folding(&self) -> MutexGuard<'_, ()> {
-        self.folding.lock()
-    }
-
-    /// By the appender: a new segment begins.
-    pub(crate) fn push(&self, segment: LogSegment) {
-        self.segments.lock().ordered.push_back(segment);
+    /// By the appender: a new segment begins. Everything up to `done` is durable and folded.
+    pub(crate) fn push(&self, segment: LogSegment, done: Sequence) {
+        let mut segments = self.segments.lock();
+        segments.forget(done);
+        segments.ordered.push_back(segment);
     }
 
     /// By the appender: another log begins.
     pub(crate) fn clear(&self) {
         *self.segments.lock() = Segments::default();
-    }
-
-    /// The first segment from which a record beyond that number is to be read.
-    pub(crate) fn first_beyond(&self, sequence: Sequence) -> Option<SegmentToRead> {
-        let segments = self.segments.lock();
-        let (segment, last) = segments.beyond(sequence).next()?;
-        Some(SegmentToRead { segment: segment.clone(), last })
     }
 
     /// Every segment from which a record beyond that number is to be read, in order.
@@ -175,50 +143,10 @@ impl SegmentList {
         ordered.extend(rewritten);
     }
 
-    /// The segments of which everything up to that number is folded, and which hold nothing beyond it.
-    ///
-    /// A segment that is not the last takes no more frames, sealed or not.
-    pub(crate) fn folded(&self, sequence: Sequence) -> FoldedSegments {
+    /// How many segments hold something beyond that number, and how many bytes they take. The active one counts always.
+    pub(crate) fn waiting(&self, folded: Sequence) -> (u64, u64) {
         let segments = self.segments.lock();
-        let is_folded = |segment: &&LogSegment| segment.last_published() <= sequence;
-        FoldedSegments {
-            ordered: segments.ordered.range(..segments.folded(sequence)).cloned().collect(),
-            superseded: segments.superseded.iter().filter(is_folded).cloned().collect(),
-        }
-    }
-
-    /// How many segments [`Self::folded`] gives.
-    pub(crate) fn folded_count(&self, sequence: Sequence) -> usize {
-        let segments = self.segments.lock();
-        let superseded = segments.superseded.iter().filter(|segment| segment.last_published() <= sequence);
-        segments.folded(sequence) + superseded.count()
-    }
-
-    /// By the compactor: the segment's file is gone.
-    pub(crate) fn remove(&self, id: SegmentId) {
-        let mut segments = self.segments.lock();
-        segments.ordered.retain(|segment| segment.id != id);
-        segments.superseded.retain(|segment| segment.id != id);
-    }
-
-    /// The lowest id of a segment. Of segments before it, only the database knows anything.
-    pub(crate) fn oldest(&self) -> Option<SegmentId> {
-        let segments = self.segments.lock();
-        segments.ordered.iter().chain(&segments.superseded).map(|segment| segment.id).min()
-    }
-
-    /// How many segments there are and how many bytes they take.
-    pub(crate) fn size(&self) -> (u64, u64) {
-        let segments = self.segments.lock();
-        let all = || segments.ordered.iter().chain(&segments.superseded);
-        (all().count() as u64, all().map(LogSegment::bytes).sum())
-    }
-
-    /// How many bytes the segments take that hold something beyond that number.
-    pub(crate) fn bytes_beyond(&self, sequence: Sequence) -> u64 {
-        let segments = self.segments.lock();
-        let all = segments.ordered.iter().rev().take_while(|segment| segment.last_published() > sequence);
-        all.chain(&segments.superseded).map(LogSegment::bytes).sum()
+        (segments.waiting(folded).count() as u64, segments.waiting(folded).map(LogSegment::bytes).sum())
     }
 }
 
@@ -233,77 +161,77 @@ mod tests {
             id: SegmentId(id),
             path: PathBuf::new(),
             base_sequence: Sequence(first),
-            created_at: 0,
             allocated_bytes: u64::from(extent.end.0),
             progress: Arc::new(SegmentProgress::of_sealed(extent)),
         }
     }
 
-    fn ids(segments: &[LogSegment]) -> Vec<u64> {
-        segments.iter().map(|segment| segment.id.0).collect()
+    fn list(segments: impl IntoIterator<Item = LogSegment>) -> SegmentList {
+        let list = SegmentList::default();
+        segments.into_iter().for_each(|segment| list.push(segment, Sequence(0)));
+        list
+    }
+
+    /// What is to be read beyond that number: from which segment, and up to where.
+    fn beyond(log: &SegmentList, sequence: u64) -> Vec<(u64, u64)> {
+        let readable = log.all_beyond(Sequence(sequence));
+        readable.iter().map(|readable| (readable.segment.id.0, readable.last.0)).collect()
     }
 
     #[test]
     fn where_to_go_on_is_told_by_numbers_alone() {
         // Numbers 21 to 30 are missing; the last segment has no frame yet.
-        let log = SegmentList::new([segment(1, 1, 10), segment(5, 11, 10), segment(6, 31, 10), segment(7, 41, 0)], []);
-        let first = |sequence| log.first_beyond(Sequence(sequence)).map(|readable| readable.segment.id.0);
+        let log = list([segment(1, 1, 10), segment(5, 11, 10), segment(6, 31, 10), segment(7, 41, 0)]);
+        let first = |sequence| beyond(&log, sequence).first().map(|(id, _)| *id);
         let expected =
             [(0, Some(1)), (9, Some(1)), (10, Some(5)), (20, Some(6)), (30, Some(6)), (40, None), (99, None)];
         for (sequence, id) in expected {
             assert_eq!(first(sequence), id, "beyond {sequence}");
         }
-        assert_eq!(ids(&log.folded(Sequence(30)).ordered), [1, 5]);
-        assert_eq!(ids(&log.folded(Sequence(99)).ordered), [1, 5, 6], "never the newest");
-        assert_eq!(log.bytes_beyond(Sequence(20)), 4096 + 1000 + 4096, "the one that takes frames counts");
-        assert_eq!(log.bytes_beyond(Sequence(40)), 0);
-        let log = SegmentList::new([segment(1, 1, 10), segment(2, 31, 0)], []);
-        assert!(log.first_beyond(Sequence(10)).is_none(), "numbers before a segment are not its own");
+        let log = list([segment(1, 1, 10), segment(2, 31, 0)]);
+        assert_eq!(beyond(&log, 10), [], "numbers before a segment are not its own");
+    }
+
+    #[test]
+    fn what_is_folded_does_not_wait_and_is_forgotten_once_it_is_durable_too() {
+        let log = list([segment(1, 1, 10), segment(2, 11, 10), segment(3, 21, 10)]);
+        let bytes = 4096 + 1000;
+        assert_eq!([0, 10, 15, 20, 30].map(|n| log.waiting(Sequence(n)).0), [3, 2, 2, 1, 1], "the active one counts");
+        assert_eq!(log.waiting(Sequence(10)).1, 2 * bytes);
+        log.push(segment(4, 31, 10), Sequence(20));
+        assert_eq!(beyond(&log, 0), [(3, 30), (4, 40)]);
+        // Of the others of so many, no file is there: they were folded, and durable in the database.
+        for id in 5..LOOK_SEGMENTS as u64 + 10 {
+            log.push(segment(id, id * 10, 10), Sequence(0));
+        }
+        assert!(log.waiting(Sequence(0)).0 <= LOOK_SEGMENTS as u64);
     }
 
     #[test]
     fn what_was_written_again_takes_the_place_of_what_was_not_durable() {
-        let log = SegmentList::new([segment(1, 1, 10), segment(2, 11, 10), segment(3, 21, 10)], []);
+        let log = list([segment(1, 1, 10), segment(2, 11, 10), segment(3, 21, 10)]);
         let extent = Extent { end: Offset(4096 + 400), frames: 4 };
         log.supersede(Sequence(14), SegmentId(2), extent, [segment(4, 15, 16)]);
-        let order = [0, 10, 13, 14, 29].map(|n| log.first_beyond(Sequence(n)).map(|readable| readable.segment.id.0));
-        assert_eq!(order, [Some(1), Some(2), Some(2), Some(4), Some(4)]);
-        assert!(log.folded(Sequence(29)).superseded.is_empty(), "its last record is not folded");
-        assert_eq!(ids(&log.folded(Sequence(30)).superseded), [3]);
-        log.remove(SegmentId(3));
+        assert_eq!(beyond(&log, 0), [(1, 10), (2, 14), (4, 30)]);
+        assert_eq!(log.waiting(Sequence(29)).0, 2, "its last record is not folded");
+        assert_eq!(log.waiting(Sequence(30)).0, 1);
         // Once more, before anything of the second writing is durable.
         log.supersede(Sequence(14), SegmentId(4), Extent::EMPTY, [segment(5, 15, 20)]);
-        let all: Vec<_> = log.all_beyond(Sequence(0)).into_iter().map(|readable| readable.segment).collect();
-        assert_eq!(ids(&all), [1, 2, 5]);
-        assert_eq!(ids(&log.folded(Sequence(30)).superseded), [4]);
+        assert_eq!(beyond(&log, 0), [(1, 10), (2, 14), (5, 34)]);
     }
 
     #[test]
     fn what_lies_before_a_poisoned_segment_is_read_on_though_its_file_holds_numbers_beyond() {
-        // Segment 1 was poisoned in an earlier run and is whole in its file; its second writing is poisoned now.
-        let log = SegmentList::new([segment(1, 1, 10), segment(4, 6, 20)], []);
+        // Segment 1 was poisoned and is whole in its file; its second writing is poisoned now.
+        let log = list([segment(1, 1, 10), segment(4, 6, 20)]);
         log.supersede(Sequence(5), SegmentId(4), Extent::EMPTY, [segment(5, 6, 20)]);
-        let order = [0, 4, 5, 25].map(|n| log.first_beyond(Sequence(n)).map(|r| (r.segment.id.0, r.last.0)));
-        assert_eq!(order, [Some((1, 5)), Some((1, 5)), Some((5, 25)), None]);
+        assert_eq!(beyond(&log, 0), [(1, 5), (5, 25)]);
         // Numbers that the files end with go up and down here.
-        let log = SegmentList::new([segment(1, 1, 100), segment(4, 51, 30), segment(5, 81, 40)], []);
+        let log = list([segment(1, 1, 100), segment(4, 51, 30), segment(5, 81, 40)]);
         let extent = Extent { end: Offset(4096 + 500), frames: 5 };
         log.supersede(Sequence(85), SegmentId(5), extent, [segment(6, 86, 35)]);
-        let readable = log.all_beyond(Sequence(0));
-        let all: Vec<_> = readable.iter().map(|r| (r.segment.id.0, r.last.0)).collect();
-        assert_eq!(all, [(1, 50), (4, 80), (5, 85), (6, 120)]);
-        let order = [50, 79, 80, 84, 85, 119].map(|n| log.first_beyond(Sequence(n)).map(|r| r.segment.id.0));
+        assert_eq!(beyond(&log, 0), [(1, 50), (4, 80), (5, 85), (6, 120)]);
+        let order = [50, 79, 80, 84, 85, 119].map(|n| beyond(&log, n).first().map(|(id, _)| *id));
         assert_eq!(order, [Some(4), Some(4), Some(5), Some(5), Some(6), Some(6)]);
-        assert!(log.folded(Sequence(90)).ordered.is_empty(), "the first one's file holds more than is folded");
-        assert_eq!(ids(&log.folded(Sequence(100)).ordered), [1, 4, 5]);
-    }
-
-    #[test]
-    fn a_segment_is_read_up_to_where_the_next_one_begins() {
-        let log = SegmentList::new([segment(1, 1, 10), segment(4, 6, 20)], []);
-        let last = |sequence| log.first_beyond(Sequence(sequence)).map(|r| (r.segment.id.0, r.last.0));
-        assert_eq!([0, 4, 5, 24].map(last), [Some((1, 5)), Some((1, 5)), Some((4, 25)), Some((4, 25))]);
-        assert!(log.folded(Sequence(5)).ordered.is_empty(), "it holds more than is folded");
-        assert_eq!(log.folded(Sequence(10)).ordered.len(), 1);
     }
 }

@@ -5,22 +5,26 @@
 
 use super::check_access::check_access;
 use super::check_database::DatabaseCheck;
-use super::check_log::LogCheck;
-use super::check_quarantine::check_quarantine;
+use super::check_log::{LogCheck, LogState};
+use super::check_quarantine::{KnownLogs, check_quarantine};
 use super::check_wal::find_long_wal;
-use super::examined_log::ExaminedLog;
-use super::writer_lock;
-use crate::ground::error::{AtPath, IndexError};
+use super::folded::{Folded, FoldedLogs};
+use super::{store_identity, writer_lock};
+use crate::ground::error::{AtPath, IndexError, OpenError};
 use crate::ground::finding::{Finding, FindingKind, Severity};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::{MachineClock, Moment};
+use crate::ground::position::StoreId;
 use crate::index::database::DATABASE_NAME;
 use crate::index::migration::is_copy;
 use crate::segment::directory::list;
+use crate::segment::log_examination::LogExamination;
+use crate::segment::store_id_file::{self, FoundStoreId};
+use crate::segment::writer_folder::{WriterFolder, writer_folders};
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a store's directory looks like.
 #[derive(Clone, Debug, Serialize)]
@@ -107,26 +111,34 @@ pub(super) fn check_at(
     let mut findings = Vec::new();
     check_access(dir, &mut findings)?;
     progress(CheckProgress { part: CheckedPart::Database, log_done: 0.0 });
-    let has_segments = list(&wal_dir).is_ok_and(|files| !files.is_empty());
-    // The database before the log: what is folded meanwhile was in the log that is read now.
-    let database = DatabaseCheck::of(dir, quick, now, has_segments, &mut findings);
+    let folders = find_folders(&wal_dir, &mut findings);
+    // The database before the logs: what is folded meanwhile was in the log that is read now.
+    let database = DatabaseCheck::of(dir, quick, now, !folders.is_empty(), &mut findings);
     let found = database.found();
     let in_use = writer_lock::is_held(dir);
     find_long_wal(dir, in_use, &mut findings);
-    find_missing_log(&wal_dir, &mut findings);
-    // A directory that can't be listed is a finding already.
     let told = database.told();
     let counted_records = told.lost_records();
-    let examined =
-        ExaminedLog::of(dir, &wal_dir, told.clone(), in_use).unwrap_or_else(|_| ExaminedLog::absent(&told, &wal_dir));
-    findings.extend(examined.findings.iter().cloned());
+    let store = find_store(dir, told.store, &mut findings);
     let none_damaged = HashSet::new();
     let found_damaged = found.map_or(&none_damaged, |found| &found.found_damaged);
-    let log = LogCheck { in_use, examined: &examined, found_damaged };
-    let log = log.read(&mut findings, &mut |done| {
-        progress(CheckProgress { part: CheckedPart::Log, log_done: done });
-    });
-    if log.unfolded_records > 0 && examined.is_foreseen {
+    // Once more for each log, where somebody folds: what was folded and retired since is not lost.
+    let tell = || if in_use { FoldedLogs::beside(dir, in_use) } else { told.clone() }.of_store(store);
+    let check = LogCheck { store, tell: &tell, found_damaged };
+    let (mut log, mut logs) = (LogState::default(), HashMap::new());
+    for (at, folder) in folders.iter().enumerate() {
+        let mut tell_done = |done: f64| {
+            let log_done = (at as f64 + done) / folders.len() as f64;
+            progress(CheckProgress { part: CheckedPart::Log, log_done });
+        };
+        if let Some(examined) = check.read(folder, &mut log, &mut findings, &mut tell_done)? {
+            logs.insert(folder.writer, examined);
+        }
+    }
+    for writer in told.writers_with_losses().filter(|writer| !logs.contains_key(writer)) {
+        findings.extend(told.lost_findings(&wal_dir, writer, &LogExamination::default()));
+    }
+    if log.unfolded_records > 0 && !in_use && !log.has_waiting_log {
         let (records, s) = (log.unfolded_records, if log.unfolded_records == 1 { "" } else { "s" });
         let text = format!("{records} record{s} not folded yet");
         let found = Finding::new(FindingKind::UnfoldedRecords, &wal_dir, text);
@@ -137,14 +149,16 @@ pub(super) fn check_at(
     let newer_records = found.map(|found| found.totals.newer_records.saturating_add(unfolded_newer));
     find_newer(dir, newer_records.unwrap_or(unfolded_newer), &mut findings);
     find_copies(dir, &mut findings)?;
-    let quarantine_files = check_quarantine(&dir.join("quarantine"), &examined, &told, &mut findings);
+    let known = KnownLogs { store, told: &told, logs: &logs };
+    let quarantine_files = check_quarantine(&dir.join("quarantine"), &known, &mut findings);
+    let is_folding_known = told.clone().of_store(store).folded != Folded::Silent;
     let totals = found.map(|found| &found.totals);
     Ok(CheckReport {
         in_use,
         segments: log.segments,
         log_bytes: log.bytes,
         records: log.records,
-        unfolded_records: examined.folded.map(|_| log.unfolded_records),
+        unfolded_records: is_folding_known.then_some(log.unfolded_records),
         lost_records: log.lost_records + counted_records,
         requests: totals.map(|totals| totals.requests),
         sessions: totals.map(|totals| totals.sessions),
@@ -174,13 +188,58 @@ fn expect_store(dir: &Path, wal_dir: &Path) -> Result<(), IndexError> {
     Err(IndexError::Missing { path: database, has_log: false })
 }
 
-/// Says that the log is not there, or can't be listed. One without segments is a copy's, or was folded and moved away.
-fn find_missing_log(wal_dir: &Path, findings: &mut Vec<Finding>) {
-    let Err(error) = list(wal_dir) else { return };
-    findings.push(match error.source.kind() {
-        ErrorKind::NotFound => Finding::new(FindingKind::LogMissing, wal_dir, "there is no log beside the database"),
-        _ => Finding::new(FindingKind::UnreadableDirectory, wal_dir, error.to_string()),
-    });
+/// The folders of logs. Says where there are none, or they can't be listed, and what else lies there. One without logs is a
+/// copy's, or all of it was folded.
+fn find_folders(wal_dir: &Path, findings: &mut Vec<Finding>) -> Vec<WriterFolder> {
+    if wal_dir.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        findings.push(Finding::new(FindingKind::LogMissing, wal_dir, "there is no log beside the database"));
+    }
+    let found = match writer_folders(wal_dir) {
+        Ok(found) => found,
+        Err(error) => {
+            findings.push(Finding::new(FindingKind::UnreadableDirectory, wal_dir, error.to_string()));
+            return Vec::new();
+        }
+    };
+    let of_earlier = |path: &PathBuf| {
+        let text =
+            "of a store of an earlier build, whose one log lies in wal/ itself: no mcplog of this version opens it";
+        Finding::new(FindingKind::EarlierLayout, path, text)
+    };
+    findings.extend(found.old_layout.iter().map(of_earlier));
+    let strange = |path: &PathBuf| Finding::new(FindingKind::StrangeFile, path, "no log of a writer");
+    findings.extend(found.others.iter().map(strange));
+    // A power cut may take a name back: what is in such a folder then is a log like any other.
+    let unborn = found.unborn.into_iter().filter(|folder| list(&folder.path).is_ok_and(|files| !files.is_empty()));
+    found.folders.into_iter().chain(unborn).collect()
+}
+
+/// Which store that is. Says where nothing does, and where the database is another one's.
+fn find_store(dir: &Path, of_database: Option<StoreId>, findings: &mut Vec<Finding>) -> Option<StoreId> {
+    if let Ok(FoundStoreId::Unsound(what)) = store_id_file::read(dir) {
+        let text = format!("expected a store id, found {what}");
+        findings.push(Finding::new(FindingKind::DamagedStoreId, &store_id_file::path(dir), text));
+    }
+    let store = match store_identity::read(dir) {
+        Ok(store) => store,
+        Err(OpenError::UnknownStore { first, second, .. }) => {
+            let text =
+                format!("as many logs of store {first} as of {second}, and neither store-id nor a database says which");
+            findings.push(Finding::new(FindingKind::UnknownStore, &dir.join("wal"), text));
+            None
+        }
+        Err(error) => {
+            findings.push(Finding::new(FindingKind::UnreadableDirectory, dir, error.to_string()));
+            None
+        }
+    };
+    if let (Some(store), Some(found)) = (store, of_database)
+        && store != found
+    {
+        let text = format!("store.db belongs to another store: it is of store {found}, and this is store {store}");
+        findings.push(Finding::new(FindingKind::ForeignDatabase, &dir.join(DATABASE_NAME), text));
+    }
+    store
 }
 
 /// Says how many records wait for a newer build. That is nothing wrong with the store.

@@ -2,13 +2,13 @@
 //!
 //! By the connection of a query, which changes nothing.
 
-use super::folded::{Folded, FoldedLog};
+use super::folded::{Folded, FoldedLogs};
 use crate::ground::database_version::DATABASE_VERSION;
 use crate::ground::error::{IndexError, PathError};
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::Moment;
-use crate::ground::position::SegmentId;
+use crate::ground::position::{SegmentId, WriterId};
 use crate::index::database::DATABASE_NAME;
 use crate::index::{age_table, damage, remembered_limits};
 use crate::query::clock_steps::ClockStepTotals;
@@ -31,9 +31,9 @@ pub(super) enum DatabaseCheck {
 pub(super) struct FoundDatabase {
     pub(super) totals: Totals,
     /// What it says of the log.
-    pub(super) told: FoldedLog,
+    pub(super) told: FoldedLogs,
     /// The segments that folding found damaged.
-    pub(super) found_damaged: HashSet<SegmentId>,
+    pub(super) found_damaged: HashSet<(WriterId, SegmentId)>,
     pub(super) limits: Limits,
     pub(super) clock_steps: ClockStepTotals,
     pub(super) clock_ahead_ms: Option<i64>,
@@ -78,7 +78,7 @@ impl DatabaseCheck {
     }
 
     /// What it says of the log.
-    pub(super) fn told(&self) -> FoldedLog {
+    pub(super) fn told(&self) -> FoldedLogs {
         match self {
             Self::Read(found) => found.told.clone(),
             Self::Absent => Folded::Nobody.into(),
@@ -127,12 +127,8 @@ fn read(query: &Query, now: Moment) -> Result<(FoundDatabase, Vec<(FindingKind, 
     let remembered = query.read_with(remembered_limits::read)?;
     let found = FoundDatabase {
         totals: query.totals()?,
-        told: FoldedLog::read(query)?,
-        found_damaged: query
-            .read_with(damage::damaged_segments::<Vec<_>>)?
-            .into_iter()
-            .map(|(_, segment)| segment)
-            .collect(),
+        told: FoldedLogs::read(query)?,
+        found_damaged: query.read_with(damage::damaged_segments)?,
         limits: remembered.limits(),
         clock_steps: query.clock_step_totals(TimeRange::default())?,
         clock_ahead_ms: held_back.map(|held_back| held_back.ahead_ms),

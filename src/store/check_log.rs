@@ -1,182 +1,223 @@
-//! The log's part of a check: every frame of every segment, and what the next opening would make of each file.
+//! The logs' part of a check: every record of every log, and what is wrong with its files.
 //!
 //! By plain reads, like any reader. It must not change anything. What a file is to the log, and what is wrong with it, is
 //! decided elsewhere ([`super::examined_log`], [`crate::segment::examination`]): `wal-inspect` says the same.
 
-use super::examined_log::ExaminedLog;
-use crate::ground::error::SegmentError;
+use super::examined_log::{ExaminedLog, Passing};
+use super::folded::FoldedLogs;
+use crate::ground::error::PathError;
 use crate::ground::finding::{Finding, FindingKind};
-use crate::ground::position::{SegmentId, Sequence};
+use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
 use crate::record::record::Record;
-use crate::segment::examination::Examination;
+use crate::segment::directory::{file_name, list};
 use crate::segment::log_file::{LogFile, LogPart};
-use crate::segment::reader::{Damage, FrameAt, Item, SegmentReader};
-use std::collections::HashSet;
-use std::io::ErrorKind;
+use crate::segment::log_item::LogItem;
+use crate::segment::reader::{Damage, FrameAt};
+use crate::segment::writer_folder::WriterFolder;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 /// In each segment, so many records that can't be decoded are named one by one.
 const UNDECODABLE_NAMED_MAX: u64 = 10;
 
-/// What is known of the log before it is read.
-#[derive(Debug)]
+/// After so many bytes of records it is told how far the check has come.
+const PROGRESS_BYTES: u64 = 1024 * 1024;
+
+/// What is known of the logs before they are read.
 pub(super) struct LogCheck<'a> {
-    /// A running process writes to the store: the newest segment may end in a frame that is being written.
-    pub(super) in_use: bool,
-    /// What each file is to the log.
-    pub(super) examined: &'a ExaminedLog,
+    /// Which store it is, if something says so.
+    pub(super) store: Option<StoreId>,
+    /// Asks the database.
+    pub(super) tell: &'a dyn Fn() -> FoldedLogs,
     /// The segments that folding found damaged: what was lost there is in no database.
-    pub(super) found_damaged: &'a HashSet<SegmentId>,
+    pub(super) found_damaged: &'a HashSet<(WriterId, SegmentId)>,
 }
 
-/// What the log amounts to.
+/// What the logs amount to.
 #[derive(Debug, Default)]
 pub(super) struct LogState {
+    pub(super) logs: u64,
     pub(super) segments: u64,
     pub(super) bytes: u64,
-    /// Intact records that a store reads from it, folded or not.
+    /// Intact records, folded or not.
     pub(super) records: u64,
-    /// Those that the next opening would fold; 0 where nobody knows what is folded.
+    /// Those that are not folded; 0 where nobody knows what is folded.
     pub(super) unfolded_records: u64,
     /// Those of them that a newer build wrote.
     pub(super) unfolded_newer_records: u64,
-    /// Records in damaged places, of which folding will find nothing, and those that no segment has and that are not folded.
+    /// Records in damaged places, and those that no segment has, which are not folded.
     pub(super) lost_records: u64,
+    /// Something keeps this build from folding them all.
+    pub(super) has_waiting_log: bool,
+}
+
+/// What passed by while one log was read.
+#[derive(Debug, Default)]
+struct Seen {
+    /// How much of it was read.
+    bytes: u64,
+    segments: HashMap<SegmentId, SeenSegment>,
+    /// The number of each record of a newer build.
+    newer: Vec<Sequence>,
+}
+
+/// And of one of its segments.
+#[derive(Debug, Default)]
+struct SeenSegment {
+    damage: Vec<Damage>,
+    findings: Vec<Finding>,
+    /// How many records can't be decoded.
+    undecodable: u64,
 }
 
 impl LogCheck<'_> {
-    /// Reads the whole log; `progress` is told how much is done, from 0 to 1.
-    pub(super) fn read(&self, findings: &mut Vec<Finding>, progress: &mut dyn FnMut(f64)) -> LogState {
-        let files = &self.examined.log.files;
-        let size = |file: &LogFile| file.file.path.symlink_metadata().map_or(0, |metadata| metadata.len());
-        let sizes: Vec<u64> = files.iter().map(size).collect();
-        let total = sizes.iter().sum::<u64>().max(1) as f64;
-        let mut state = LogState::default();
-        let mut done = 0;
-        for (index, (file, bytes)) in files.iter().zip(&sizes).enumerate() {
-            progress(done as f64 / total);
-            for (_, hole) in self.examined.holes.iter().filter(|(hole, _)| hole.behind == file.file.id) {
-                state.lost_records += hole.records.filter(|_| hole.kind == FindingKind::MissingRecords).unwrap_or(0);
-                findings.push(hole.clone());
-            }
-            let segment = SegmentCheck {
-                check: self,
-                file,
-                active: self.in_use && index + 1 == files.len(),
-                undecodable: 0,
-                findings: Vec::new(),
-            };
-            segment.read(&mut state, findings);
-            state.bytes += bytes;
-            done += bytes;
-        }
-        state
-    }
-
-    fn is_folded(&self, sequence: Sequence) -> bool {
-        self.examined.folded.is_none_or(|folded| sequence <= folded)
-    }
-}
-
-/// One segment that is checked.
-struct SegmentCheck<'a> {
-    check: &'a LogCheck<'a>,
-    file: &'a LogFile,
-    active: bool,
-    /// How many records can't be decoded, so far.
-    undecodable: u64,
-    findings: Vec<Finding>,
-}
-
-impl SegmentCheck<'_> {
-    fn read(mut self, state: &mut LogState, findings: &mut Vec<Finding>) {
-        state.segments += 1;
-        self.findings.extend(self.file.finding());
-        if !matches!(self.file.part, LogPart::PassedOver(_)) {
-            match SegmentReader::open(&self.file.file.path) {
-                Ok(mut reader) => self.read_frames(&mut reader, state),
-                // Retired since the directory was listed.
-                Err(SegmentError::Io(error)) if error.source.kind() == ErrorKind::NotFound => state.segments -= 1,
-                Err(error) => self.findings.push(Finding::of_segment_error(&error)),
-            }
-        }
-        findings.append(&mut self.findings);
-    }
-
-    fn read_frames(&mut self, reader: &mut SegmentReader, state: &mut LogState) {
-        let mut due = reader.next_sequence();
-        let examined = Examination::of_reader(reader, |item| {
-            match item {
-                Item::Frame(frame) => {
-                    due = frame.sequence.next();
-                    self.read_frame(&frame, state);
+    /// Reads the log in a folder; `state` gets what it amounts to, and `progress` is told how much is read, from 0 to 1.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    pub(super) fn read(
+        &self,
+        folder: &WriterFolder,
+        state: &mut LogState,
+        findings: &mut Vec<Finding>,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Option<ExaminedLog>, PathError> {
+        progress(0.0);
+        let mut seen = Seen::default();
+        let total = bytes_in(folder).max(1) as f64;
+        let examined = ExaminedLog::of(folder, self.store, self.tell, |passing| match passing {
+            Passing::Begin => seen = Seen::default(),
+            Passing::Item(item) => {
+                let told = seen.bytes / PROGRESS_BYTES;
+                seen.note(&folder.path, item);
+                if seen.bytes / PROGRESS_BYTES > told {
+                    progress((seen.bytes as f64 / total).min(1.0));
                 }
-                Item::Damage(damage) => {
-                    self.find_damage(&damage, due, state);
-                    due.0 += u64::from(damage.records);
-                }
-                Item::WrongMark(wrong) => self.find(wrong.finding(&self.file.file.path)),
-                Item::Stop(_) => {}
             }
-            Ok::<_, SegmentError>(())
-        });
-        match examined {
-            Ok(examined) => {
-                let findings = examined.end_findings(&self.file.file.path, self.active);
-                findings.into_iter().for_each(|finding| self.find(finding));
-            }
-            Err(error) => self.findings.push(Finding::of_segment_error(&error)),
+        })?;
+        let Some(examined) = examined else { return Ok(None) };
+        state.add(&examined, &seen);
+        findings.extend(examined.findings.iter().cloned());
+        for file in &examined.log.files {
+            let holes = examined.holes.iter().filter(|(hole, _)| hole.behind == file.file.id);
+            findings.extend(holes.map(|(_, finding)| finding.clone()));
+            let seen = seen.segments.remove(&file.file.id).unwrap_or_default();
+            self.tell_file(folder.writer, &examined, file, seen, state, findings);
         }
-        if self.undecodable > UNDECODABLE_NAMED_MAX {
-            let more = self.undecodable - UNDECODABLE_NAMED_MAX;
+        Ok(Some(examined))
+    }
+
+    fn tell_file(
+        &self,
+        writer: WriterId,
+        examined: &ExaminedLog,
+        file: &LogFile,
+        seen: SeenSegment,
+        state: &mut LogState,
+        findings: &mut Vec<Finding>,
+    ) {
+        let path = &file.file.path;
+        findings.extend(file.finding());
+        let segment = examined.log.segments.get(path);
+        let base = file.first_number().unwrap_or(Sequence(0));
+        for damage in &seen.damage {
+            let first = Sequence(base.0 + u64::from(damage.index));
+            let is_found = self.found_damaged.contains(&(writer, file.file.id));
+            findings.push(damage_finding(examined, file, damage, first, is_found, state));
+        }
+        findings.extend(seen.findings.into_iter().map(|finding| file.foresee(finding)));
+        if seen.undecodable > UNDECODABLE_NAMED_MAX {
+            let more = seen.undecodable - UNDECODABLE_NAMED_MAX;
             let text = format!("{more} more records can't be decoded");
-            self.find(Finding::new(FindingKind::UndecodableRecord, &self.file.file.path, text));
+            findings.push(file.foresee(Finding::new(FindingKind::UndecodableRecord, path, text)));
         }
+        let ends = segment.map(|segment| segment.end_findings(path, examined.may_be_active(file)));
+        findings.extend(ends.into_iter().flatten().map(|finding| file.foresee(finding)));
     }
+}
 
-    fn read_frame(&mut self, frame: &FrameAt<'_>, state: &mut LogState) {
-        let error = Record::decode(frame.payload).err();
-        let kind = error.map(|error| error.kind_of_finding());
-        if self.file.is_read(frame.sequence) {
-            let is_unfolded = !self.check.is_folded(frame.sequence);
-            state.records += 1;
-            state.unfolded_records += u64::from(is_unfolded);
-            state.unfolded_newer_records += u64::from(is_unfolded && kind == Some(FindingKind::NewerRecords));
+/// Names a damaged place and says what became of its records, of which the first has the number `first`. `is_found`: folding
+/// has come upon it.
+fn damage_finding(
+    examined: &ExaminedLog,
+    file: &LogFile,
+    damage: &Damage,
+    first: Sequence,
+    is_found: bool,
+    state: &mut LogState,
+) -> Finding {
+    let found = damage.finding(&file.file.path, first);
+    let (records, last) = (u64::from(damage.records), first.0 + u64::from(damage.records).saturating_sub(1));
+    let (lost, elsewhere) = (examined.lost_with(file, &found), examined.log.numbers.count_within(first.0, last));
+    let nobody_knows = examined.known_folded.is_none();
+    let (fate, is_lost) = if records == 0 {
+        ("", false)
+    } else if elsewhere >= records {
+        ("; not read from here", false)
+    } else if nobody_knows {
+        ("; nobody can say whether the database has them", false)
+    } else if lost == 0 && !is_found {
+        ("; the database has them", false)
+    } else {
+        // Those that folding passed over are counted by the database.
+        state.lost_records += lost;
+        ("; lost", true)
+    };
+    let found = Finding { text: format!("{}{fate}", found.text), ..found };
+    let nothing_lost = "copy the file before anything else, and check the disk; nothing of it is lost so far";
+    if is_lost || nobody_knows { file.foresee(found) } else { found.next(nothing_lost) }
+}
+
+impl LogState {
+    fn add(&mut self, examined: &ExaminedLog, seen: &Seen) {
+        self.logs += 1;
+        for file in &examined.log.files {
+            self.segments += 1;
+            self.bytes += file.file.path.symlink_metadata().map_or(0, |metadata| metadata.len());
+            self.has_waiting_log |= matches!(file.part, LogPart::Waits(_));
         }
-        // Those of a newer build are counted, and told once for the whole store.
-        if let Some(error) = error.filter(|_| kind == Some(FindingKind::UndecodableRecord)) {
-            self.undecodable += 1;
-            if self.undecodable <= UNDECODABLE_NAMED_MAX {
-                self.find(error.finding(&self.file.file.path, frame.offset, frame.sequence));
+        let numbers = &examined.log.numbers;
+        self.records += numbers.count_within(0, u64::MAX - 1);
+        if let Some(folded) = examined.folded {
+            self.unfolded_records += numbers.count_within(folded.0 + 1, u64::MAX - 1);
+            self.unfolded_newer_records += seen.newer.iter().filter(|number| **number > folded).count() as u64;
+        }
+        let is_lost = |kind| matches!(kind, FindingKind::MissingRecords | FindingKind::UndurableRecordsMissing);
+        let lost = examined.holes.iter().filter(|(_, finding)| is_lost(finding.kind));
+        self.lost_records += lost.map(|(hole, _)| hole.count()).sum::<u64>();
+    }
+}
+
+impl Seen {
+    fn note(&mut self, folder: &Path, item: &LogItem<'_>) {
+        match item {
+            LogItem::Frame { segment, frame } => self.note_record(folder, *segment, frame),
+            LogItem::Damage { segment, damage, .. } => self.segments.entry(*segment).or_default().damage.push(*damage),
+            LogItem::WrongMark { segment, wrong } => {
+                let finding = wrong.finding(&folder.join(file_name(*segment)));
+                self.segments.entry(*segment).or_default().findings.push(finding);
             }
+            _ => {}
         }
     }
 
-    /// Names a damaged place and says what became of its records, of which the first has the number `first`.
-    fn find_damage(&mut self, damage: &Damage, first: Sequence, state: &mut LogState) {
-        let found = damage.finding(&self.file.file.path, first);
-        let examined = self.check.examined;
-        let lost = examined.lost_with(self.file, &found);
-        let nobody_knows = examined.known_folded.is_none();
-        let last = Sequence(first.0 + u64::from(damage.records).saturating_sub(1));
-        let (fate, is_lost) = if damage.records == 0 {
-            ("", false)
-        } else if self.file.count_read(first, last) == 0 {
-            ("; not read from here", false)
-        } else if nobody_knows {
-            ("; nobody can say whether the database has them", false)
-        } else if lost == 0 && !self.check.found_damaged.contains(&self.file.file.id) {
-            ("; the database has them", false)
-        } else {
-            // Those that folding passed over are counted by the database.
-            state.lost_records += lost;
-            ("; lost", true)
-        };
-        let found = Finding { text: format!("{}{fate}", found.text), ..found };
-        let nothing_lost = "copy the file before anything else, and check the disk; nothing of it is lost so far";
-        self.findings.push(if is_lost || nobody_knows { self.file.foresee(found) } else { found.next(nothing_lost) });
+    fn note_record(&mut self, folder: &Path, segment: SegmentId, frame: &FrameAt<'_>) {
+        self.bytes += frame.payload.len() as u64;
+        let Err(error) = Record::decode(frame.payload) else { return };
+        // Those of a newer build are counted, and told once for the whole store.
+        if error.kind_of_finding() == FindingKind::NewerRecords {
+            return self.newer.push(frame.sequence);
+        }
+        let seen = self.segments.entry(segment).or_default();
+        seen.undecodable += 1;
+        if seen.undecodable <= UNDECODABLE_NAMED_MAX {
+            seen.findings.push(error.finding(&folder.join(file_name(segment)), frame.offset, frame.sequence));
+        }
     }
+}
 
-    fn find(&mut self, finding: Finding) {
-        self.findings.push(self.file.foresee(finding));
-    }
+/// The size of a log's files.
+fn bytes_in(folder: &WriterFolder) -> u64 {
+    let files = list(&folder.path).unwrap_or_default();
+    files.iter().filter_map(|file| file.path.symlink_metadata().ok()).map(|metadata| metadata.len()).sum()
 }

@@ -4,74 +4,86 @@
 //! By plain reads, like any reader. What was folded before its segment was moved aside is no finding: the database has it.
 
 use super::examined_log::ExaminedLog;
-use super::folded::FoldedLog;
+use super::folded::FoldedLogs;
 use crate::ground::finding::{Finding, FindingKind};
-use crate::ground::position::SegmentId;
+use crate::ground::position::{SegmentId, StoreId, WriterId};
 use crate::index::database::DATABASE_NAME;
 use crate::segment::aside_file::{AsideFile, count_frames};
 use crate::segment::directory::file_name;
-use crate::segment::quarantine::{Note, notes_about, segments};
+use crate::segment::quarantine::segments;
+use crate::segment::writer_folder::WriterFolder;
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Says what in `quarantine_dir` somebody may want back, and returns how many files there are. The log is
-/// what was `examined`, and `told` is what the database has of it.
-pub(super) fn check_quarantine(
-    quarantine_dir: &Path,
-    examined: &ExaminedLog,
-    told: &FoldedLog,
-    findings: &mut Vec<Finding>,
-) -> u64 {
-    let files: Vec<PathBuf> = match std::fs::read_dir(quarantine_dir) {
-        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+/// The logs that were examined, and what the database has of them.
+pub(super) struct KnownLogs<'a> {
+    pub(super) store: Option<StoreId>,
+    pub(super) told: &'a FoldedLogs,
+    pub(super) logs: &'a HashMap<WriterId, ExaminedLog>,
+}
+
+/// Says what in `quarantine_dir` somebody may want back, and returns how many files there are.
+pub(super) fn check_quarantine(quarantine_dir: &Path, known: &KnownLogs<'_>, findings: &mut Vec<Finding>) -> u64 {
+    let found = match std::fs::read_dir(quarantine_dir).and_then(Iterator::collect::<std::io::Result<Vec<_>>>) {
+        Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return 0,
         Err(error) => {
             findings.push(Finding::new(FindingKind::UnreadableDirectory, quarantine_dir, error.to_string()));
             return 0;
         }
     };
-    find_unfolded(quarantine_dir, examined, told, findings);
-    let mut databases: Vec<_> = files.iter().filter(|path| is_database(path)).collect();
-    databases.sort();
-    for path in databases {
+    let mut paths: Vec<PathBuf> = found.into_iter().map(|entry| entry.path()).collect();
+    paths.sort();
+    let mut files = 0;
+    for path in &paths {
+        match (WriterFolder::at(path), std::fs::read_dir(path)) {
+            (Some(folder), Ok(entries)) => {
+                files += entries.count() as u64;
+                find_unfolded(&folder, known, findings);
+            }
+            _ => files += 1,
+        }
+    }
+    for path in paths.iter().filter(|path| is_database(path)) {
         findings.push(Finding::new(
             FindingKind::DatabaseAside,
             path,
             "a database that was set aside when a new one was made",
         ));
     }
-    files.len() as u64
+    files
 }
 
-/// Says which segments have records that are not folded, or can't be read: as `mcplog rebuild` takes them.
-fn find_unfolded(quarantine_dir: &Path, examined: &ExaminedLog, told: &FoldedLog, findings: &mut Vec<Finding>) {
-    for aside in segments(quarantine_dir) {
+/// Says which segments of a writer have records that are not folded, or can't be read: as `mcplog rebuild` takes them. What is
+/// there was folded before it was moved.
+fn find_unfolded(folder: &WriterFolder, known: &KnownLogs<'_>, findings: &mut Vec<Finding>) {
+    let writer = folder.writer;
+    let (folded, log) = (known.told.of_log(writer), known.logs.get(&writer));
+    for aside in segments(&folder.path) {
         let path = &aside.path;
-        let count = |notes: &[Note]| {
-            // Numbers that were reserved are in no database, whatever was folded since.
-            let is_reserved = notes.iter().any(|note| note.last_sequence.is_some());
+        let count = || {
             count_frames(path, |sequence| {
-                let is_beyond = examined.folded.is_some_and(|folded| sequence > folded) || told.counts_lost(sequence);
-                (is_reserved || is_beyond) && !examined.log.has(sequence)
+                let is_beyond = folded.is_some_and(|folded| sequence > folded);
+                let is_elsewhere = log.is_some_and(|log| log.log.has(sequence));
+                (is_beyond || known.told.counts_lost(writer, sequence)) && !is_elsewhere
             })
         };
-        let found = match AsideFile::of(&aside, examined.owner) {
+        let found = match AsideFile::of(writer, &aside, known.store) {
             AsideFile::Nothing => None,
             AsideFile::Unreadable(why) => {
                 let text = format!("nothing tells which records it holds: {why}");
                 Some(Finding::new(FindingKind::UnreadableInQuarantine, path, text))
             }
-            AsideFile::Foreign(writer_id) => some(count_frames(path, |_| true)).map(|records| {
-                let text = format!("{} of another store, {writer_id}, not folded here", intact(records));
+            AsideFile::Foreign(store) => some(count_frames(path, |_| true)).map(|records| {
+                let text = format!("{} of another store, {store}, not folded here", intact(records));
                 Finding::new(FindingKind::ForeignInQuarantine, path, text)
             }),
-            // What was folded before it was moved reserves no numbers.
-            AsideFile::Segment if aside.note.as_ref().is_some_and(|note| note.last_sequence.is_none()) => None,
-            AsideFile::Segment => some(count(aside.note.as_slice())).map(|records| {
+            AsideFile::Segment => some(count()).map(|records| {
                 let text = format!("{}, not folded", intact(records));
                 Finding::new(FindingKind::UnfoldedInQuarantine, path, text)
             }),
-            AsideFile::Misnamed(id) => Some(misnamed(path, id, count(&notes_about(quarantine_dir, id)))),
+            AsideFile::Misnamed(id) => Some(misnamed(path, id, count())),
         };
         findings.extend(found);
     }
@@ -88,7 +100,7 @@ fn misnamed(path: &Path, id: SegmentId, records: u64) -> Finding {
         records => {
             let text = format!("{name}: {}, not folded", intact(records));
             Finding::new(FindingKind::UnfoldedInQuarantine, path, text).next(format!(
-                "give it the name of its header, {}, in wal/ (if that name is free), then `mcplog rebuild --from-log`",
+                "give it the name of its header, {}, in the folder of its writer (if that name is free), then `mcplog rebuild --from-log`",
                 file_name(id)
             ))
         }

@@ -3,24 +3,25 @@
 //! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads and takes no lock.
 //! Not a method of the query, which knows nothing of the log.
 
-use super::writer_lock;
+use super::{store_identity, writer_lock};
 use crate::ground::clock::now_ms;
-use crate::ground::error::{IndexError, OpenError};
-use crate::ground::file_time::written_at_ms;
-use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
-use crate::index::checkpoint;
+use crate::ground::error::{IndexError, OpenError, PathError, SegmentError};
+use crate::ground::finding::Finding;
+use crate::ground::position::{Sequence, StoreId, WriterId};
+use crate::index::checkpoint::{self, Checkpoint};
 use crate::query::database::Query;
 use crate::query::filter::TimeRange;
 use crate::query::known_missing::KnownMissing;
-use crate::query::totals::{CheckpointRow, GapTotals};
+use crate::query::totals::GapTotals;
+use crate::record::LEVEL;
 use crate::record::record::Record;
-use crate::segment::format::FRAMES_OFFSET;
-use crate::segment::survey::Survey;
-use crate::segment::unfolded_log::{FirstRecord, SetAside, UnfoldedLog, set_aside_before, unreadable_beyond};
-use crate::segment::witness::Folded;
+use crate::segment::folder_lock::probe;
+use crate::segment::place::Place;
+use crate::segment::waiting_log::{WaitingLog, first_record};
+use crate::segment::writer_folder::{WriterFolder, writer_folders};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
-use std::io::ErrorKind;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// A store that is open folds what was recorded within a second, if the machine has time for it: a sync interval, and
@@ -42,18 +43,15 @@ pub struct Completeness {
     pub unfolded_since: Option<i64>,
     /// Why the log can't be read.
     pub log_problem: Option<String>,
-    /// The number of the last record in the log that is folded, or waits to be; 0 for none.
-    pub last_sequence: u64,
-    /// Intact records that nobody folds by himself, because records before them are missing: those in quarantine, and those
-    /// that the next opening moves there.
-    pub set_aside_records: u64,
+    /// The writers whose logs have records that wait, and the number of the last one of each.
+    pub waiting: Vec<(WriterId, Sequence)>,
     /// Records beyond what is folded that are in no segment: they are lost. Once what follows them is folded, they are in
     /// [`Completeness::gaps`], and not here.
     pub missing_records: u64,
     /// Events of the range that are known to be lost: those that were dropped, and records that were missing when the log was
     /// folded. A gap does not say of which tool or session they were: all count.
     pub gaps: GapTotals,
-    /// Records that nobody could read, and that may be of the range, and files behind the log's last record of which nobody
+    /// Records that nobody could read, and that may be of the range, and files behind a log's last record of which nobody
     /// knows what they hold. What is lost in damaged places is in [`Completeness::gaps`].
     pub quarantined_records: i64,
     /// Records of a newer mcplog that wait for it, and that may be of the range.
@@ -81,43 +79,64 @@ pub fn completeness(query: &Query, time_range: TimeRange) -> Result<Completeness
 pub(super) fn completeness_at(query: &Query, time_range: TimeRange, now_ms: i64) -> Result<Completeness, IndexError> {
     let dir = query.path().parent().unwrap_or(Path::new("."));
     let was_in_use = writer_lock::is_held(dir);
-    let folded = query.read_with(checkpoint::read)?;
-    let folded = folded.map(|(writer_id, checkpoint)| (writer_id, checkpoint.folded()));
-    let log = look(dir, folded, was_in_use);
-    // Once more: what was folded meanwhile does not wait.
+    // The files first: what is folded and retired before the tables are asked is in them.
+    let logs = WaitingLogs::look(dir, query);
+    let folded: HashMap<WriterId, Place> = places(query)?;
     let known = query.known_missing(time_range)?;
     // Of a process that came or went meanwhile, what was read is neither state. It folds, or has folded.
     let in_use = was_in_use || writer_lock::is_held(dir);
     let mut found = Completeness::of_tables(&known, time_range, in_use);
-    let (quarantine_dir, owner) = (dir.join("quarantine"), folded.map(|(writer_id, _)| writer_id));
-    let set_aside = set_aside_before(&quarantine_dir, owner);
-    match log {
-        Ok(log) => {
-            let may_be_folding = in_use;
-            found.add_log(log.as_ref(), &set_aside, known.checkpoint, may_be_folding, now_ms);
-        }
+    match logs {
+        Ok(logs) => found.add_logs(&logs, &folded, now_ms),
         Err(error) => (found.log_problem, found.is_behind) = (Some(error.to_string()), true),
     }
-    let may_be_of_range =
-        |path: &Path| time_range.since_ts.is_none_or(|since_ts| written_at_ms(path).is_none_or(|at| at >= since_ts));
-    let of_range = set_aside.iter().filter(|aside| may_be_of_range(&aside.path));
-    found.set_aside_records += of_range.map(|aside| aside.records).sum::<u64>();
-    let unreadable = unreadable_beyond(&quarantine_dir, owner, position_of(known.checkpoint).0);
-    let of_range = unreadable.iter().filter(|path| may_be_of_range(path)).count();
-    found.quarantined_records += i64::try_from(of_range).unwrap_or(i64::MAX);
     Ok(found)
 }
 
-/// Looks at the log. `folded` is whose log the database has, and how far. `None`: there is no log.
-fn look(dir: &Path, folded: Option<(WriterId, Folded)>, in_use: bool) -> Result<Option<UnfoldedLog>, OpenError> {
-    let wal_dir = dir.join("wal");
-    if std::fs::symlink_metadata(&wal_dir).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        return Ok(None);
+/// Where folding each log goes on.
+fn places(query: &Query) -> Result<HashMap<WriterId, Place>, IndexError> {
+    let place = |Checkpoint { segment, offset, sequence }| Place { segment, offset, sequence };
+    let checkpoints = query.read_with(checkpoint::read_all)?.into_iter();
+    Ok(checkpoints.map(|(writer, checkpoint)| (writer, place(checkpoint))).collect())
+}
+
+/// The logs, as far as they were not folded when they were looked at.
+struct WaitingLogs {
+    store: Option<StoreId>,
+    logs: Vec<(WriterFolder, bool, WaitingLog)>,
+}
+
+impl WaitingLogs {
+    fn look(dir: &Path, query: &Query) -> Result<Self, WaitingError> {
+        let store = store_identity::read(dir)?;
+        let folded = places(query)?;
+        let mut logs = Vec::new();
+        for folder in writer_folders(&dir.join("wal"))?.folders {
+            // A writer that lives may still write again what looks missing.
+            let is_dead = probe(&folder.path).is_ok_and(|is_held| !is_held);
+            let from = folded.get(&folder.writer).copied().unwrap_or(Place::START);
+            match WaitingLog::look(&folder, store, from, LEVEL) {
+                Ok(log) => logs.push((folder, is_dead, log)),
+                // It was folded, and is gone.
+                Err(SegmentError::Gone { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Self { store, logs })
     }
-    let (database, folded) = (folded.map(|(writer_id, _)| writer_id), folded.map_or(Sequence(0).into(), |(_, at)| at));
-    let survey = Survey::beyond(&wal_dir, folded.sequence)?;
-    let owner = survey.owners().owner(dir, database)?;
-    UnfoldedLog::look(survey, owner, folded, in_use).map(Some)
+}
+
+/// Why the logs can't be looked at.
+#[derive(Debug, thiserror::Error)]
+enum WaitingError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Path(#[from] PathError),
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    #[error(transparent)]
+    Index(#[from] IndexError),
 }
 
 impl Completeness {
@@ -125,7 +144,7 @@ impl Completeness {
     /// ([`FOLDS_WITHIN_MS`]) is not: an answer a moment later has it.
     pub fn is_complete(&self) -> bool {
         let lost = self.gaps.events + self.quarantined_records + self.newer_records;
-        !self.is_behind && !self.is_expired && self.set_aside_records + self.missing_records == 0 && lost == 0
+        !self.is_behind && !self.is_expired && self.missing_records == 0 && lost == 0
     }
 
     /// What the tables say; nothing waits.
@@ -135,8 +154,7 @@ impl Completeness {
             unfolded_records: None,
             unfolded_since: None,
             log_problem: None,
-            last_sequence: 0,
-            set_aside_records: 0,
+            waiting: Vec::new(),
             missing_records: 0,
             gaps: known.gaps,
             quarantined_records: known.quarantined,
@@ -147,40 +165,32 @@ impl Completeness {
         }
     }
 
-    fn add_log(
-        &mut self,
-        log: Option<&UnfoldedLog>,
-        set_aside: &[SetAside],
-        checkpoint: Option<CheckpointRow>,
-        may_be_folding: bool,
-        now_ms: i64,
-    ) {
-        let (folded, at) = position_of(checkpoint);
-        let waiting = log.map_or(0, |log| log.records_beyond(folded));
-        self.unfolded_records = Some(waiting);
-        self.last_sequence = folded.max(log.map_or(Sequence(0), UnfoldedLog::last)).0;
-        let Some(log) = log else { return };
-        self.set_aside_records += log.set_aside.iter().map(|aside| aside.records).sum::<u64>();
-        self.missing_records = log.lost_beyond(checkpoint.map(|_| folded), set_aside);
-        self.quarantined_records += i64::try_from(log.unreadable_files).unwrap_or(i64::MAX);
-        if waiting > 0 {
-            let first = log.first_beyond(folded, at);
-            if let FirstRecord::Payload(payload) = &first {
-                self.unfolded_since = ended_at(payload);
+    fn add_logs(&mut self, logs: &WaitingLogs, folded: &HashMap<WriterId, Place>, now_ms: i64) {
+        let (mut waiting_records, mut is_moment) = (0, true);
+        for (folder, is_dead, log) in &logs.logs {
+            let from = folded.get(&folder.writer).copied().unwrap_or(Place::START);
+            if *is_dead {
+                self.missing_records += log.missing_beyond(from.sequence);
+                self.quarantined_records += i64::try_from(log.unreadable_files).unwrap_or(i64::MAX);
             }
-            let is_recent = |since_ts: i64| now_ms.saturating_sub(since_ts) <= FOLDS_WITHIN_MS;
-            let is_being_folded = first == FirstRecord::Folded || self.unfolded_since.is_some_and(is_recent);
-            self.is_behind = !(may_be_folding && is_being_folded);
+            if let Some(waits) = &log.waits {
+                let Finding { path, text, .. } = waits.finding();
+                (self.log_problem, self.is_behind) = (Some(format!("{}: {text}", path.display())), true);
+            }
+            let records = log.records_beyond(from.sequence);
+            if records == 0 {
+                continue;
+            }
+            waiting_records += records;
+            self.waiting.push((folder.writer, log.last()));
+            let first = first_record(folder, logs.store, from).and_then(|payload| ended_at(&payload));
+            self.unfolded_since = [self.unfolded_since, first].into_iter().flatten().min();
+            // What can't be read any more was retired in this instant.
+            is_moment &= first.is_none_or(|since_ts| now_ms.saturating_sub(since_ts) <= FOLDS_WITHIN_MS);
         }
+        self.unfolded_records = Some(waiting_records);
+        self.is_behind |= waiting_records > 0 && !(self.in_use && is_moment);
     }
-}
-
-fn position_of(checkpoint: Option<CheckpointRow>) -> (Sequence, (SegmentId, Offset)) {
-    let number = |number: i64| u64::try_from(number).unwrap_or(0);
-    checkpoint.map_or((Sequence(0), (SegmentId(0), Offset(FRAMES_OFFSET))), |checkpoint| {
-        let offset = Offset(u32::try_from(checkpoint.offset).unwrap_or(FRAMES_OFFSET));
-        (Sequence(number(checkpoint.sequence)), (SegmentId(number(checkpoint.segment)), offset))
-    })
 }
 
 /// When that ended of which a record tells: a request with its response, which is when it is recorded.
@@ -192,13 +202,12 @@ fn ended_at(payload: &[u8]) -> Option<i64> {
 
 impl Serialize for Completeness {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut answer = serializer.serialize_struct("Completeness", 12)?;
+        let mut answer = serializer.serialize_struct("Completeness", 11)?;
         answer.serialize_field("complete", &self.is_complete())?;
         answer.serialize_field("in_use", &self.in_use)?;
         answer.serialize_field("unfolded_records", &self.unfolded_records)?;
         answer.serialize_field("unfolded_since", &self.unfolded_since)?;
         answer.serialize_field("log_problem", &self.log_problem)?;
-        answer.serialize_field("set_aside_records", &self.set_aside_records)?;
         answer.serialize_field("missing_records", &self.missing_records)?;
         answer.serialize_field("dropped_events", &self.gaps.events)?;
         answer.serialize_field("quarantined_records", &self.quarantined_records)?;

@@ -1,183 +1,186 @@
-//! The log of a store, held against what its database has: what each file is to the log, whose log it is, and whether
-//! numbers that no segment has are lost.
+//! The log of one writer, held against what the store's database has: what each file is to the log, and whether numbers that
+//! no segment has are lost.
 //!
 //! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads, takes no lock, and
 //! leaves no file behind. `mcplog check` and `wal-inspect` look at a log by this, and so tell the same.
 
-use super::folded::{Folded, FoldedLog};
-use super::writer_lock;
-use crate::ground::error::{OpenError, PathError, foreign_log_step};
+use super::folded::{Folded, FoldedLogs};
+use super::{store_identity, writer_lock};
+use crate::ground::error::{PathError, SegmentError};
 use crate::ground::finding::{Finding, FindingKind};
-use crate::ground::position::{SegmentId, Sequence, WriterId};
-use crate::index::database::DATABASE_NAME;
-use crate::segment::directory::SegmentFile;
+use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
+use crate::record::LEVEL;
+use crate::segment::examination::HeaderState;
+use crate::segment::folder_lock::probe;
 use crate::segment::log_examination::{LogExamination, MissingNumbers};
 use crate::segment::log_file::LogFile;
+use crate::segment::log_item::{LogItem, Owner};
+use crate::segment::log_reader::LogReader;
+use crate::segment::place::Place;
 use crate::segment::reader::SegmentReader;
-use crate::segment::survey::ReadableFiles;
-use crate::segment::unfolded_log::{numbers, set_aside_before};
-use crate::segment::writer_id_file::{self, FoundWriterId};
+use crate::segment::writer_folder::WriterFolder;
 use std::path::{Path, PathBuf};
+
+/// So often a log is read once more where files vanish while it is read: who folds retires them.
+const ATTEMPTS_MAX: u32 = 10;
 
 /// The log.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct ExaminedLog {
+    /// Whose log it is; `None` if neither the folder's name nor a segment says so.
+    pub writer: Option<WriterId>,
+    /// Whether its writer lives; `None` where nobody can tell, and it is taken for living.
+    pub is_living: Option<bool>,
     /// Its files, and the numbers that are missing.
     pub log: LogExamination,
-    /// What there is to say of each of these numbers, in their order.
+    /// What there is to say of these numbers, in their order; those of damaged places are told with them.
     pub holes: Vec<(MissingNumbers, Finding)>,
-    /// What there is to say of the log besides: whose it is, where that is not clear, and which records the database counts
-    /// as lost.
+    /// What there is to say of the log besides: what it needs, what the system does not let one read, and which records the
+    /// database counts as lost.
     pub findings: Vec<Finding>,
-    /// Whose log it is, if something says so.
-    pub(super) owner: Option<WriterId>,
-    /// The last number that the next opening takes for folded: 0 where there is no database; `None`: it can't be read.
-    pub(super) folded: Option<Sequence>,
+    /// The last number that folding goes on behind: 0 where there is no database; `None`: it can't be read.
+    pub folded: Option<Sequence>,
     /// The last number that a database says it has; `None` where nobody can say.
     pub(super) known_folded: Option<Sequence>,
-    /// Whether a store could be opened on it, as far as the log is concerned, and nobody has it open.
-    pub(super) is_foreseen: bool,
 }
 
-/// Looks at the log in `wal_dir`, and at the database beside that directory.
+/// Looks at the log in a writer's folder, and at the database of the store that the folder lies in.
 ///
 /// # Errors
 /// The directory can't be read. What is wrong with its files is no error but a finding.
-pub fn examine_log(wal_dir: &Path) -> Result<ExaminedLog, PathError> {
-    let dir = store_of(wal_dir);
-    let in_use = dir.as_deref().is_some_and(writer_lock::is_held);
-    let told = dir.as_deref().map_or_else(|| Folded::Nobody.into(), |dir| FoldedLog::beside(dir, in_use));
-    ExaminedLog::of(dir.as_deref().unwrap_or(wal_dir), wal_dir, told, in_use)
+pub fn examine_log(folder: &Path) -> Result<ExaminedLog, PathError> {
+    let dir = folder.parent().and_then(store_of);
+    let store = dir.as_deref().and_then(|dir| store_identity::read(dir).ok().flatten());
+    let tell = || told_by(dir.as_deref(), store);
+    ExaminedLog::of(&folder_at(folder), store, tell, |_| ()).map(Option::unwrap_or_default)
 }
 
-/// What the numbers from `first` to `last` are, of the log of `owner` in `wal_dir`: whoever reads along met none of them
-/// before segment `behind`. Nothing of those that the database has counted as lost before.
+/// What the numbers from `first` to `last` are, of the log of `writer` in the store whose logs lie in `wal_dir`: whoever reads
+/// along met none of them before segment `behind`. Nothing of those that the database has counted as lost before.
 pub fn judge_missing(
     wal_dir: &Path,
-    owner: WriterId,
+    writer: WriterId,
     first: Sequence,
     last: Sequence,
     behind: SegmentId,
 ) -> Vec<Finding> {
     let dir = store_of(wal_dir);
-    let told = dir.map_or_else(|| Folded::Nobody.into(), |dir| FoldedLog::beside(&dir, writer_lock::is_held(&dir)));
-    let judged = told.judge(wal_dir, &MissingNumbers::new(first, last, behind, false), Some(owner));
+    let store = dir.as_deref().and_then(|dir| store_identity::read(dir).ok().flatten());
+    let path = WriterFolder::within(wal_dir, writer).path;
+    let was_durable = crate::segment::directory::list(&path).is_ok_and(|files| {
+        let mut readers = files.iter().filter_map(|file| SegmentReader::open(&file.path).ok());
+        readers.any(|reader| reader.header().base_sequence > last && reader.mark().durable.frames > 0)
+    });
+    let hole = MissingNumbers::new(first, last, behind, was_durable);
+    let judged = told_by(dir.as_deref(), store).judge(&path, &hole, writer);
     judged.into_iter().map(|(_, finding)| finding).collect()
 }
 
 impl ExaminedLog {
-    /// The one of a store whose database says that, where there is no log or it can't be listed.
-    pub(super) fn absent(told: &FoldedLog, wal_dir: &Path) -> Self {
-        Self {
-            folded: told.folded.of_log(None),
-            findings: told.lost_findings(wal_dir, &LogExamination::default()),
-            ..Self::default()
+    /// Reads a log. `tell` asks the database, once before and once after; what comes passes by `each`. `None`: the folder is
+    /// gone, with all that was in it folded.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    pub(super) fn of(
+        folder: &WriterFolder,
+        store: Option<StoreId>,
+        tell: impl Fn() -> FoldedLogs,
+        mut each: impl FnMut(Passing<'_, '_>),
+    ) -> Result<Option<Self>, PathError> {
+        let is_living = probe(&folder.path).ok();
+        let owner = if is_living == Some(false) { Owner::Dead } else { Owner::Living };
+        for _ in 0..ATTEMPTS_MAX {
+            each(Passing::Begin);
+            let read = LogReader::open(folder, store, Place::START)
+                .and_then(|reader| LogExamination::of(reader, owner, |item| each(Passing::Item(item))));
+            match read {
+                Ok(log) => return Ok(Some(Self::judged(folder, log, is_living, &tell()))),
+                Err(SegmentError::Gone { path }) if path == folder.path => return Ok(None),
+                // Retired since the folder was listed: it is in the database now.
+                Err(SegmentError::Gone { .. }) => {}
+                Err(SegmentError::Io(error)) => return Err(error),
+                Err(error) => {
+                    let findings = vec![Finding::of_segment_error(&error)];
+                    return Ok(Some(Self { writer: Some(folder.writer), is_living, findings, ..Self::default() }));
+                }
+            }
         }
+        let text = "its files are removed faster than they are read: who folds is at it";
+        let findings = vec![Finding::new(FindingKind::UnreadableSegment, &folder.path, text)];
+        Ok(Some(Self { writer: Some(folder.writer), is_living, findings, ..Self::default() }))
     }
 
-    /// How many records are lost with a damaged place of that file: those of its numbers that would be read from there and
-    /// are not folded. 0 where nobody can say.
-    pub fn lost_with(&self, file: &LogFile, damaged: &Finding) -> u64 {
+    fn judged(folder: &WriterFolder, log: LogExamination, is_living: Option<bool>, told: &FoldedLogs) -> Self {
+        let writer = folder.writer;
+        let mut findings: Vec<_> = needs_newer(&log).into_iter().chain(log.unreadable.iter().cloned()).collect();
+        findings.extend(told.lost_findings(&folder.path, writer, &log));
+        // Where nobody knows what is folded, nobody knows whether what is missing in front was ever there.
+        let is_known = told.folded == Folded::Told;
+        let first = log.files.iter().find_map(LogFile::first_number);
+        let is_in_front = |hole: &MissingNumbers| first.is_none_or(|first| hole.last < first);
+        let missing = log.missing.iter().filter(|hole| !hole.in_damage && (is_known || !is_in_front(hole)));
+        let holes = missing.flat_map(|hole| told.judge(&folder.path, hole, writer)).collect();
+        let (folded, known_folded) = (told.of_log(writer), told.known(writer));
+        Self { writer: Some(writer), is_living, log, holes, findings, folded, known_folded }
+    }
+
+    /// How many records are lost with a damaged place: those of its numbers that no file has and that are not folded. 0 where
+    /// nobody can say.
+    pub fn lost_with(&self, _: &LogFile, damaged: &Finding) -> u64 {
         let (Some(folded), Some(first), Some(records @ 1..)) = (self.known_folded, damaged.sequence, damaged.records)
         else {
             return 0;
         };
-        let first = Sequence(first);
-        let last = Sequence(first.0 + records - 1);
-        if folded >= last { 0 } else { file.count_read(first.max(folded.next()), last) }
+        let (first, last) = (first.max(folded.0 + 1), first + records - 1);
+        if first > last { 0 } else { last - first + 1 - self.log.numbers.count_within(first, last) }
     }
 
-    /// The log in `wal_dir` of the store in `dir`, whose database says that.
-    pub(super) fn of(dir: &Path, wal_dir: &Path, told: FoldedLog, in_use: bool) -> Result<Self, PathError> {
-        let folded = told.folded;
-        let readable = ReadableFiles::of(wal_dir)?;
-        let files: Vec<_> = readable.files().cloned().collect();
-        let owners = readable.survey.owners();
-        let is_complete = readable.refused.is_empty();
-        let mut findings = Vec::new();
-        if let FoundWriterId::Unsound(what) = owners.file() {
-            let path = writer_id_file::path(wal_dir);
-            findings.push(Finding::new(
-                FindingKind::DamagedWriterId,
-                &path,
-                format!("expected a writer id, found {what}"),
-            ));
-        }
-        let mut stray_step = None;
-        let owner = owners.owner(dir, folded.writer_id()).map_err(|error| {
-            if let OpenError::ForeignLog { database_agrees, .. } = error {
-                stray_step = Some(foreign_log_step(database_agrees));
-            }
-            findings.push(unclear_owner(dir, wal_dir, &error));
-            owners.told()
-        });
-        let known_owner = owner.unwrap_or_else(|owner| owner);
-        let folded_of_log = folded.of_log(known_owner);
-        let log = if owner.is_err() && known_owner.is_none() {
-            Ok(LogExamination::of_nobody(&files, of_unclear_owner))
-        } else {
-            LogExamination::of(readable, known_owner, folded.checkpoint(known_owner), in_use)
-        };
-        let is_foreseen = !in_use && is_complete && owner.is_ok() && log.is_ok();
-        let mut log = log.unwrap_or_else(|error| {
-            findings.push(Finding::new(FindingKind::UnreadableSegment, wal_dir, error.to_string()));
-            LogExamination::default()
-        });
-        // What to do about all of them is not to be told of each in another way.
-        if let Some(step) = stray_step {
-            log.advise(FindingKind::ForeignSegment, step);
-        }
-        // Once more, where somebody folds: what was folded and retired since is not lost.
-        let told = if in_use && !log.missing.is_empty() { FoldedLog::beside(dir, in_use) } else { told };
-        findings.extend(told.lost_findings(wal_dir, &log));
-        // Those that were set aside are not missing: they are a finding of their own.
-        let aside = numbers(&set_aside_before(&dir.join("quarantine"), known_owner));
-        let missing = log.missing.iter().flat_map(|hole| hole.without(&aside));
-        let holes = missing.flat_map(|hole| told.judge(wal_dir, &hole, known_owner)).collect();
-        let known_folded = folded.checkpoint(known_owner).map(|folded| folded.sequence);
-        Ok(Self { log, holes, findings, owner: known_owner, folded: folded_of_log, known_folded, is_foreseen })
+    /// Whether the file is one that its writer may still write to.
+    pub fn may_be_active(&self, file: &LogFile) -> bool {
+        self.is_living != Some(false) && self.log.files.last().is_some_and(|last| last.file == file.file)
     }
 }
 
-/// What is wrong with a log that may be of several stores, or beside the database of another one.
-fn unclear_owner(dir: &Path, wal_dir: &Path, error: &OpenError) -> Finding {
-    match error {
-        OpenError::ForeignDatabase { database, log, .. } => {
-            let text = format!(
-                "store.db belongs to another store: it has folded the log of store {database}, and wal/ is the log of store {log}"
-            );
-            Finding::new(FindingKind::ForeignDatabase, &dir.join(DATABASE_NAME), text)
-        }
-        OpenError::MixedLog { first, second, .. } => {
-            let text = format!(
-                "as many segments of store {first} as of {second}, and neither writer-id nor a database says whose log it is"
-            );
-            Finding::new(FindingKind::MixedLog, wal_dir, text)
-        }
-        OpenError::ForeignLog { owner, segments, database_agrees, .. } => {
-            let text = format!(
-                "writer-id says that the log is of store {owner}, and its segments are of others, as {segments}"
-            );
-            Finding::new(FindingKind::MixedLog, wal_dir, text).next(foreign_log_step(*database_agrees))
-        }
-        error => Finding::new(FindingKind::MixedLog, wal_dir, error.to_string()),
-    }
+/// What passes by while a log is read.
+pub(super) enum Passing<'a, 'b> {
+    /// The log is read from its beginning: what passed before counts no more.
+    Begin,
+    /// What comes next in it.
+    Item(&'a LogItem<'b>),
 }
 
-/// Why nothing is read from a file of a log that may be of several stores.
-fn of_unclear_owner(file: &SegmentFile) -> Finding {
-    match SegmentReader::open(&file.path) {
-        Ok(reader) => {
-            let text = format!("of store {}, and nobody knows whose log this is", reader.header().writer_id);
-            Finding::new(FindingKind::ForeignSegment, &file.path, text).at(0)
+/// That the log may have records which this build does not know, at the first segment that says so.
+fn needs_newer(log: &LogExamination) -> Option<Finding> {
+    let mut files =
+        log.files.iter().filter_map(|file| log.segments.get(&file.file.path).map(|segment| (file, segment)));
+    files.find_map(|(file, segment)| match &segment.header {
+        HeaderState::Intact(header) => {
+            header.check_level(&file.file.path, LEVEL).err().map(|error| Finding::of_segment_error(&error))
         }
-        Err(error) => Finding::of_segment_error(&error),
-    }
+        _ => None,
+    })
 }
 
-/// The directory of the store whose log that is. A directory of segments that has another name was put together by somebody:
-/// what lies beside is not of it.
+/// What the database says of the logs of the store in `dir`, if there is one.
+fn told_by(dir: Option<&Path>, store: Option<StoreId>) -> FoldedLogs {
+    let told = dir.map_or_else(|| Folded::Nobody.into(), |dir| FoldedLogs::beside(dir, writer_lock::is_held(dir)));
+    told.of_store(store)
+}
+
+/// The folder of a log; where its name is no writer's, somebody copied it, and its segments say whose it is.
+fn folder_at(path: &Path) -> WriterFolder {
+    WriterFolder::at(path).unwrap_or_else(|| {
+        let files = crate::segment::directory::list(path).unwrap_or_default();
+        let mut headers = files.iter().filter_map(|file| SegmentReader::open(&file.path).ok());
+        let writer = headers.next().map_or(WriterId([0; 16]), |reader| reader.header().writer_id);
+        WriterFolder { writer, path: path.to_owned() }
+    })
+}
+
+/// The directory of the store whose logs lie there. A directory that has another name was put together by somebody: what lies
+/// beside is not of it.
 fn store_of(wal_dir: &Path) -> Option<PathBuf> {
     let wal_dir =
         wal_dir.canonicalize().ok().filter(|wal_dir| wal_dir.file_name().is_some_and(|name| name == "wal"))?;

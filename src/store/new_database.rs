@@ -137,7 +137,6 @@ fn note_ends(index: &mut Index, sources: &Sources) -> Result<(), WorkError> {
         let from = batch.checkpoint(*writer)?;
         batch.reached(*writer, from, *folded)?;
     }
-    let mut gone = Vec::new();
     for ReadLog { found, end, .. } in logs {
         let writer = found.files.writer;
         let here = end.checkpoint();
@@ -153,11 +152,9 @@ fn note_ends(index: &mut Index, sources: &Sources) -> Result<(), WorkError> {
             if let Some(died_at) = end.last_ts.or(written_at) {
                 batch.end_writer(writer, died_at)?;
             }
-            gone.push(writer);
         }
     }
-    batch.commit()?;
-    Ok(index.note_removed(&gone)?)
+    Ok(batch.commit()?)
 }
 
 /// Puts a new database where there is none.

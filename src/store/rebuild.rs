@@ -289,55 +289,99 @@ fn expect_store(config: &Config) -> Result<(), RebuildError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::position::{SegmentId, Sequence, WriterId};
-    use crate::ground::private_dir::create_private_dir;
     use crate::index::database;
-    use crate::segment::format::LogIdentity;
-    use crate::segment::writer::PreparedSegment;
+    use crate::store::Store;
+    use std::time::Duration;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn config(dir: &Path) -> Config {
+        let mut config = Config::new(dir);
+        config.keep_segments_bytes = Some(u64::MAX);
+        config
+    }
+
+    /// Records a request, and ends.
+    fn record(config: &Config, request_id: &str) {
+        let store = Store::open(config.clone()).unwrap();
+        store.recorder().record(crate::Request::new(request_id, 1, "files", "tools/call"));
+        store.wait_folded(PATIENCE).unwrap();
+        store.shutdown(PATIENCE);
+    }
+
+    fn from_log(config: &Config) -> RefoldReport {
+        let mut watch = |_, _| ControlFlow::Continue(());
+        let prepared = Rebuild::prepare(&Config::new(&config.dir), Source::Log, true, &mut watch).unwrap();
+        match prepared.run(&mut watch).unwrap() {
+            Rebuilt::Log(report) => report,
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn a_database_made_from_the_log_shrinks_if_the_one_before_did() {
         for database_bytes_max in [None, Some(1 << 40)] {
             let dir = tempfile::tempdir().unwrap();
-            let mut config = Config::new(dir.path().join("data"));
-            config.keep_segments_bytes = Some(u64::MAX);
+            let mut config = config(&dir.path().join("data"));
             config.database_bytes_max = database_bytes_max;
-            let store = Store::open(config.clone()).unwrap();
-            store.recorder().record(crate::Request::new("request", 1, "files", "tools/call"));
-            store.shutdown(SHUTDOWN_PATIENCE);
-            let Rebuilt::Log(report) =
-                rebuild(&Config::new(&config.dir), Source::Log, |_, _| ControlFlow::Continue(())).unwrap()
-            else {
-                panic!("not the log")
-            };
-            assert_eq!(report.requests, 1);
+            record(&config, "request");
+            assert_eq!(from_log(&config).requests, 1);
             assert_eq!(database::shrinks(&config.dir.join(DATABASE_NAME)), database_bytes_max.is_some());
         }
     }
 
     #[test]
-    fn another_stores_segment_stays_in_quarantine_and_the_log_is_folded() {
+    fn another_stores_log_is_left_where_it_lies_and_the_others_are_folded() {
         let dir = tempfile::tempdir().unwrap();
-        let mut config = Config::new(dir.path().join("data"));
-        config.keep_segments_bytes = Some(0);
-        for number in 0..3 {
-            let store = Store::open(config.clone()).unwrap();
-            store.recorder().record(crate::Request::new(&format!("request-{number}"), 1, "files", "tools/call"));
-            store.shutdown(SHUTDOWN_PATIENCE);
+        let (ours, theirs) = (config(&dir.path().join("ours")), config(&dir.path().join("theirs")));
+        ["1", "2", "3"].map(|request_id| record(&ours, request_id));
+        record(&theirs, "theirs");
+        let strayed = writer_folders(&theirs.kept_dir()).unwrap().folders.remove(0);
+        let place = |parent: PathBuf| parent.join(strayed.path.file_name().unwrap());
+        for parent in [ours.kept_dir(), ours.quarantine_dir()] {
+            crate::ground::private_dir::create_private_dir(&parent).unwrap();
+            std::fs::create_dir(place(parent.clone())).unwrap();
+            for file in crate::segment::list(&strayed.path).unwrap() {
+                std::fs::copy(&file.path, place(parent.clone()).join(file.path.file_name().unwrap())).unwrap();
+            }
+            assert_eq!(from_log(&ours).requests, 3, "{parent:?}");
+            assert!(place(parent.clone()).exists());
+            std::fs::remove_dir_all(place(parent)).unwrap();
         }
-        let (wal_dir, quarantine_dir) = (config.wal_dir(), config.quarantine_dir());
-        let left = list(&wal_dir).unwrap();
-        assert!(left[0].id.0 > 1, "the number that the other store's segment has is free: {left:?}");
-        create_private_dir(&quarantine_dir).unwrap();
-        let foreign = PreparedSegment::create(&quarantine_dir, SegmentId(1), 65536).unwrap();
-        let (mut writer, _syncer) = foreign.activate(LogIdentity::sample(WriterId([9; 16])), Sequence(1), 5).unwrap();
-        writer.append(b"theirs").unwrap();
-        // What was retired before is lost to it.
-        let mut watch = |_, _| ControlFlow::Continue(());
-        let prepared = Rebuild::prepare(&Config::new(&config.dir), Source::Log, true, &mut watch).unwrap();
-        let Rebuilt::Log(report) = prepared.run(&mut watch).unwrap() else { panic!("not the log") };
-        assert_eq!(report.requests, left.len() as i64);
-        assert!(quarantine_dir.join("000000000001.seg").exists());
-        assert!(left.iter().all(|segment| !quarantine_dir.join(segment.path.file_name().unwrap()).exists()));
+    }
+
+    #[test]
+    fn a_rebuild_takes_the_role_from_who_folds_and_those_who_record_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(&dir.path().join("data"));
+        let stores = [0, 1].map(|_| Store::open(config.clone()).unwrap());
+        let record = |round: usize| {
+            for (at, store) in stores.iter().enumerate() {
+                let request_id = format!("{round} of {at}");
+                store.recorder().record(crate::Request::new(&request_id, 1, "files", "tools/call"));
+            }
+        };
+        let requests = || Query::open(&config.dir).unwrap().totals().unwrap().requests;
+        for round in 0..5 {
+            record(round);
+            stores.iter().for_each(|store| store.flush(PATIENCE).unwrap());
+            // What is recorded meanwhile is in the log, and folded when the role is free again.
+            let mut has_recorded = false;
+            let mut watch = |_, _| {
+                if !std::mem::replace(&mut has_recorded, true) {
+                    record(round + 100);
+                }
+                ControlFlow::Continue(())
+            };
+            let source = if round % 2 == 0 { Source::Log } else { Source::BestKept };
+            let prepared = Rebuild::prepare(&Config::new(&config.dir), source, true, &mut watch).unwrap();
+            prepared.run(&mut watch).unwrap();
+            stores.iter().for_each(|store| store.wait_folded(PATIENCE).unwrap());
+            assert_eq!(requests(), (round as i64 + 1) * 4);
+        }
+        let [one, other] = stores;
+        assert!(one.stats().health.is_ok() && other.stats().health.is_ok(), "{:?} {:?}", one.stats(), other.stats());
+        (one.shutdown(PATIENCE), other.shutdown(PATIENCE));
+        assert_eq!(from_log(&config).requests, 20);
     }
 }

@@ -135,7 +135,7 @@ impl Store {
 
     /// Counters, and whether all is well.
     pub fn stats(&self) -> Stats {
-        let (segments, log_bytes) = self.shared.log.size();
+        let (segments, log_bytes) = self.shared.log.waiting(self.shared.progress.folded());
         let queued = self.shared.channel.len();
         let (appended, folded) = (self.shared.progress.appended_events(), self.shared.progress.folded_events());
         let lag_records = self.shared.progress.appended().0.saturating_sub(self.shared.progress.folded().0);

@@ -1,6 +1,8 @@
 //! Whether the clock was set back between two runs, by what the tables say.
 
 use super::*;
+use crate::ground::config::Config;
+use crate::ground::position::StoreId;
 
 const NOW: i64 = 1_760_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -47,4 +49,24 @@ fn a_request_later_than_the_clock_is_a_step_back_unless_one_on_record_explains_i
         assert_eq!(found.map(|step| step.from_ts), expected, "{name}");
         assert!(found.is_none_or(|step| step.between_runs && step.to_ts == NOW && step.step_ms() < 0), "{name}");
     }
+}
+
+#[test]
+fn a_step_back_is_noted_once_under_an_id_that_no_record_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut index = Index::open(&Config::new(dir.path()), StoreId([1; 16])).unwrap();
+    let newest = |index: &Index, ts: i64| {
+        let sql = "INSERT OR REPLACE INTO request_rows (id, request_id, ts, call, latency_us, status, outcome)
+                   VALUES (7, 'a', ?1, 1, 1, 0, 1)";
+        index.connection.execute(sql, [ts]).unwrap();
+    };
+    assert!(index.note_step_back(NOW).unwrap().is_none(), "nothing is recorded");
+    newest(&index, LATER);
+    assert!(index.note_step_back(NOW).unwrap().is_some());
+    assert!(index.note_step_back(NOW).unwrap().is_none(), "that one is on record");
+    newest(&index, LATER + HOUR_MS);
+    assert!(index.note_step_back(NOW).unwrap().is_some());
+    let mut ids = index.connection.prepare("SELECT id FROM clock_steps ORDER BY id DESC").unwrap();
+    let ids: Vec<i64> = ids.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(ids, [-1, -2]);
 }

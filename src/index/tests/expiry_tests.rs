@@ -16,7 +16,7 @@ const MINUTE: i64 = 60_000;
 const SPREAD: i64 = 7 * MINUTE;
 
 /// The event at times that are minutes apart.
-fn spread(mut event: Owned) -> Owned {
+pub(super) fn spread(mut event: Owned) -> Owned {
     match &mut event {
         Owned::Request { ts, .. } => *ts *= SPREAD,
         // A version goes with its last sighting, so that one that is only seen again later would depend on when.
@@ -55,7 +55,7 @@ fn winners(events: &[Owned]) -> BTreeMap<String, (i64, Option<String>)> {
 
 /// What the tables say if `before` was folded, then everything older than `first` expired, then `after` came, then
 /// everything older than `second` expired.
-fn expired_model(before: &[Owned], first: i64, after: &[Owned], second: i64) -> Vec<Vec<Vec<Value>>> {
+pub(super) fn expired_model(before: &[Owned], first: i64, after: &[Owned], second: i64) -> Vec<Vec<Vec<Value>>> {
     let over: BTreeSet<String> = model(before)[1]
         .iter()
         .filter(|session| over_at(session) < first)
@@ -111,7 +111,7 @@ fn keep_current_schemas(events: &mut Vec<Owned>, kept_since: i64) {
 
 /// What came in time: no request from before, and none whose id stood for a request that is expired. Whether that one
 /// is known depends on when its row was removed.
-fn in_time(before: &[Owned], kept_since: i64, after: Vec<Owned>) -> Vec<Owned> {
+pub(super) fn in_time(before: &[Owned], kept_since: i64, after: Vec<Owned>) -> Vec<Owned> {
     let winners = winners(before);
     let is_unknown = |id: &str| winners.get(&*cut::name(id, ID_BYTES_MAX)).is_none_or(|(ts, _)| *ts >= kept_since);
     after

@@ -13,12 +13,6 @@ fn some_newer() -> impl Strategy<Value = Vec<(Owned, Option<usize>)>> {
     proptest::collection::vec((event(), proptest::option::of(0..KINDS.len())), 0..30)
 }
 
-fn encoded(event: &Owned) -> Vec<u8> {
-    let mut payload = Vec::new();
-    event.with(|event| Record::from(event).encode(&mut payload));
-    payload
-}
-
 impl Fixture {
     /// Folds events as a build does that does not know some of them: from the checkpoint on, a batch at a time.
     fn fold_known(&mut self, events: &[(Owned, Option<usize>)], steps: &[Step]) {
@@ -73,8 +67,8 @@ impl Fixture {
     }
 
     fn folded(&mut self) -> usize {
-        let checkpoint = self.index().checkpoint().unwrap();
-        checkpoint.map_or(0, |(_, checkpoint)| usize::try_from(checkpoint.sequence.0).unwrap())
+        let checkpoint = self.index().checkpoint_of(WRITER).unwrap();
+        checkpoint.map_or(0, |checkpoint| usize::try_from(checkpoint.sequence.0).unwrap())
     }
 }
 

@@ -30,11 +30,7 @@ pub fn read(dir: &Path) -> Result<StoreReading, String> {
         };
         logs.insert(writer, LogReading { files: segments.map(file).collect(), ..LogReading::default() });
     }
-    Ok(StoreReading {
-        verdict: worst(&mut report.findings.iter().filter(of_logs)),
-        logs,
-        lost: report.lost_records,
-    })
+    Ok(StoreReading { verdict: worst(&mut report.findings.iter().filter(of_logs)), logs, lost: report.lost_records })
 }
 
 fn names(dir: &Path) -> Vec<String> {

@@ -78,9 +78,8 @@ impl Contents {
             );
             rows(&database, &sql, |row| Ok((row.get(0)?, row.get(1)?)))
         };
-        let requests: Vec<(Name, String)> = rows(&database, &named("request_rows"), |row| {
-            Ok(((row.get(0)?, row.get(1)?), row.get("request_id")?))
-        })?;
+        let requests: Vec<(Name, String)> =
+            rows(&database, &named("request_rows"), |row| Ok(((row.get(0)?, row.get(1)?), row.get("request_id")?)))?;
         let gaps = "SELECT writers.writer, rows.sequence, rows.events FROM gaps AS rows
                     JOIN writers ON writers.id = rows.writer WHERE rows.missing = ";
         let gaps = |is_missing: &str| -> rusqlite::Result<Vec<(Name, u64)>> {
@@ -111,7 +110,9 @@ impl Contents {
             sessions: rows(&database, sessions, |row| row.get(0))?.into_iter().collect(),
             newer: by_writer("newer_records", "")?.into_iter().collect(),
             undecodable: by_writer("quarantine", "WHERE rows.sequence IS NOT NULL")?.into_iter().collect(),
-            damages: rows(&database, &damages, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.into_iter().collect(),
+            damages: rows(&database, &damages, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                .into_iter()
+                .collect(),
             lost: lost.into_iter().map(|(writer, numbers)| (writer, numbers.into_iter().collect())).collect(),
             folded: checkpoints(&database, "sequence")?,
             places: checkpoints(&database, "segment")?,

@@ -1,9 +1,9 @@
 //! Damage to the bytes of a segment: what disks, crashes and accidents do. Nothing here makes a checksum fit.
 
+use crate::bytes::{FRAMES_START, HEADER_BYTES, MARK_BYTES, MARK_PLACES};
 use crate::knife::{FolderKey, Foreign, Patient, any, any_that, title};
 use crate::store_image::StoreImage;
 use fastrand::Rng;
-use crate::bytes::{FRAMES_START, HEADER_BYTES, MARK_BYTES, MARK_PLACES};
 
 const SECTOR: usize = 512;
 const PAGE: usize = 4096;
@@ -114,7 +114,8 @@ pub(crate) fn swap_sectors(store: &mut StoreImage, rng: &mut Rng, _: &Foreign) -
     for ((folder, name, at, _), (.., bytes)) in [(&one, &other), (&other, &one)] {
         store.folders.get_mut(folder)?.files.get_mut(name)?.bytes[*at..at + SECTOR].copy_from_slice(bytes);
     }
-    let title = |(folder, name, at, _): &(FolderKey, String, usize, Vec<u8>)| format!("{} at {at}", title(folder, name));
+    let title =
+        |(folder, name, at, _): &(FolderKey, String, usize, Vec<u8>)| format!("{} at {at}", title(folder, name));
     Some(format!("{} and {}", title(&one), title(&other)))
 }
 

@@ -72,7 +72,8 @@ pub(crate) fn swap_names(store: &mut StoreImage, rng: &mut Rng, _: &Foreign) -> 
     if one == other {
         return None;
     }
-    let take = |store: &mut StoreImage, (key, name): &(FolderKey, String)| store.folders.get_mut(key)?.files.remove(name);
+    let take =
+        |store: &mut StoreImage, (key, name): &(FolderKey, String)| store.folders.get_mut(key)?.files.remove(name);
     let (one_file, other_file) = (take(store, &one)?, take(store, &other)?);
     for ((key, name), file) in [(&one, other_file), (&other, one_file)] {
         store.folders.get_mut(key)?.files.insert(name.clone(), file);

@@ -81,14 +81,8 @@ fn rebuilt(store: &StoreImage, id: Id) -> Logs {
         }
     }
     let log = |(writer, files): (Id, Vec<_>)| {
-        let question = Question {
-            store: id,
-            writer,
-            folded: None,
-            is_folding: true,
-            from_segment: 0,
-            meanings: &store.meanings,
-        };
+        let question =
+            Question { store: id, writer, folded: None, is_folding: true, from_segment: 0, meanings: &store.meanings };
         (id_text(writer), LogModel::of_files(files, living[&writer], question))
     };
     files.into_iter().map(log).collect()

@@ -65,7 +65,8 @@ impl Court<'_> {
         for (writer, folder, log) in self.logs() {
             let is_over = !folder.is_living && !log.files.values().any(|file| file.waits);
             // Who puts other files there keeps the folder there.
-            let rest: Vec<_> = log.files.keys().filter(|name| left.files.contains_key(&in_wal(&writer, name))).collect();
+            let rest: Vec<_> =
+                log.files.keys().filter(|name| left.files.contains_key(&in_wal(&writer, name))).collect();
             if is_over && !rest.is_empty() {
                 self.say("a dead log goes", format!("{writer}: {rest:?}"));
             }

@@ -65,7 +65,8 @@ impl Life {
             meanings.insert(payload.clone(), meaning);
             payloads.push(payload);
         };
-        let writer = *[&b"writer"[..], &[store, 0x40, place, 0x80, 3, 1, 4, 1, 5, 9]].concat().first_chunk().expect("16");
+        let writer =
+            *[&b"writer"[..], &[store, 0x40, place, 0x80, 3, 1, 4, 1, 5, 9]].concat().first_chunk().expect("16");
         let started_at = STARTED_AT + i64::from(place);
         say(began(1000 + u64::from(place), started_at), Meaning::Began);
         let first = EVENTS_OF_A_LIFE * (u64::from(store) * 16 + u64::from(place)) + 1;

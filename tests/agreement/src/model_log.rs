@@ -106,9 +106,9 @@ impl LogModel {
     /// Reads files that were read one by one: id, name, and what is in it, in the order in which they count.
     pub fn of_files(mut files: Vec<(u64, String, FileState)>, is_living: bool, question: Question<'_>) -> Self {
         files.sort_by_key(|(id, ..)| *id);
-        let waiting = files.iter().position(|(id, _, state)| {
-            *id >= question.from_segment && is_waiting(state, question.is_folding)
-        });
+        let waiting = files
+            .iter()
+            .position(|(id, _, state)| *id >= question.from_segment && is_waiting(state, question.is_folding));
         let looked_at = files[..waiting.unwrap_or(files.len())].iter().filter(|(id, ..)| *id >= question.from_segment);
         let read: Vec<(u64, &Reading)> = looked_at
             .clone()
@@ -233,7 +233,9 @@ impl Told {
                 follows: if is_living { reading.follows } else { reading.told() },
                 is_sealed: reading.mark.sealed.is_some(),
             }),
-            FileState::Misplaced(Some(follows)) if !is_living => Some(Self { base: None, follows: *follows, is_sealed: false }),
+            FileState::Misplaced(Some(follows)) if !is_living => {
+                Some(Self { base: None, follows: *follows, is_sealed: false })
+            }
             _ => None,
         }
     }
@@ -273,9 +275,7 @@ fn verdict(state: &FileState, is_living: bool, has_undecodable: bool) -> Verdict
     match state {
         FileState::Newer => Verdict::Unreadable,
         FileState::NeverStarted | FileState::Blank => Verdict::Attention,
-        FileState::CutShort | FileState::Damaged | FileState::Misplaced(_) | FileState::OtherStore => {
-            Verdict::Damaged
-        },
+        FileState::CutShort | FileState::Damaged | FileState::Misplaced(_) | FileState::OtherStore => Verdict::Damaged,
         FileState::Read(reading) => {
             let is_hurt = reading.damages().next().is_some() || !reading.wrong_mark.is_empty();
             let is_torn = reading.stop == Stop::Torn && !is_living;

@@ -1,8 +1,6 @@
 //! The model's reading of one file: sections 1 to 3 of the format's page, over the bytes in memory. Pure.
 
-use crate::bytes::{
-    End, FRAMES_START, HEADER_BYTES, Header, Id, MARK_BYTES, MARK_PLACES, Mark, VERSION, frame_at,
-};
+use crate::bytes::{End, FRAMES_START, HEADER_BYTES, Header, Id, MARK_BYTES, MARK_PLACES, Mark, VERSION, frame_at};
 
 /// No log gets as far as this: a higher id or number is a forgery.
 const REACHABLE: u64 = 1 << 62;

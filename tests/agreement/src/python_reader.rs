@@ -81,9 +81,9 @@ impl PythonReader {
     /// # Panics
     /// The process does not answer.
     pub fn read(&mut self, question: &Question<'_>) -> BTreeMap<String, LogReading> {
-        let folded = question.folded.map(|folded| {
-            folded.iter().map(|(writer, last)| (id_text(*writer), *last)).collect::<BTreeMap<_, _>>()
-        });
+        let folded = question
+            .folded
+            .map(|folded| folded.iter().map(|(writer, last)| (id_text(*writer), *last)).collect::<BTreeMap<_, _>>());
         let question = json!({
             "store": question.dir,
             "store_id": id_text(question.store),

@@ -47,8 +47,7 @@ impl Court<'_> {
     }
 
     fn same_logs(&mut self, when: &str, expected: &Logs, python: &ReadLogs) {
-        let expected: ReadLogs =
-            expected.iter().map(|(writer, log)| (writer.clone(), LogReading::of(log))).collect();
+        let expected: ReadLogs = expected.iter().map(|(writer, log)| (writer.clone(), LogReading::of(log))).collect();
         let writers: BTreeSet<_> = expected.keys().chain(python.keys()).collect();
         for writer in writers {
             if let Some(what) = log_differs(expected.get(writer), python.get(writer)) {
@@ -88,7 +87,8 @@ impl Court<'_> {
         match &answers.list {
             Ok(list) => {
                 let files = self.expected.read.iter();
-                let files = files.flat_map(|(writer, log)| log.files.keys().map(move |name| (writer.clone(), name.clone())));
+                let files =
+                    files.flat_map(|(writer, log)| log.files.keys().map(move |name| (writer.clone(), name.clone())));
                 let (expected, listed): (BTreeSet<_>, BTreeSet<_>) = (files.collect(), list.iter().cloned().collect());
                 if let Some(file) = expected.symmetric_difference(&listed).next() {
                     self.say("list shows what is there", format!("{file:?}"));
@@ -151,8 +151,7 @@ impl Court<'_> {
         // What lies there now, and what is folded by now.
         let mut store = self.damaged.store.clone();
         store.database.get_or_insert_default();
-        store.folded =
-            contents.folded.iter().filter_map(|(writer, last)| Some((id_from(writer)?, *last))).collect();
+        store.folded = contents.folded.iter().filter_map(|(writer, last)| Some((id_from(writer)?, *last))).collect();
         for ((place, name), folder) in &mut store.folders {
             let path = std::path::Path::new(place.name()).join(name);
             folder.files.retain(|name, _| left.files.contains_key(&path.join(name)));

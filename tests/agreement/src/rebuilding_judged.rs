@@ -95,9 +95,8 @@ fn contents_differ(one: &Contents, other: &Contents, known_from: impl Fn(&str) -
     if lost(one) != lost(other) {
         different.push(format!("lost {:?} and {:?}", one.lost, other.lost));
     }
-    let folded = |contents: &Contents| {
-        contents.folded.clone().into_iter().filter(|(_, last)| *last > 0).collect::<Vec<_>>()
-    };
+    let folded =
+        |contents: &Contents| contents.folded.clone().into_iter().filter(|(_, last)| *last > 0).collect::<Vec<_>>();
     if folded(one) != folded(other) {
         different.push(format!("folded {:?} and {:?}", one.folded, other.folded));
     }

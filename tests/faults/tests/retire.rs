@@ -75,11 +75,7 @@ fn rounds(test: &str, strace: impl Fn(&Path, u64) -> Vec<OsString>) {
         let store = dir.path().join("data");
         let pause_us = random.one_of(&["0", "20"]);
         // A folder that nobody has any more.
-        let never = |first: u64| {
-            let victim = Victim::new(env!("CARGO_BIN_EXE_victim"), &store);
-            victim.with(["--sync", "never", "--tell-every", "16", "--first", &first.to_string()])
-        };
-        let mut left = never(first).with(["--events", &LEFT_EVENTS.to_string(), "--linger"]).start();
+        let mut left = never(&store, first).with(["--events", &LEFT_EVENTS.to_string(), "--linger"]).start();
         left.wait_until(|said| said.appended == LEFT_EVENTS);
         left.kill();
         let first_of_all = std::mem::replace(&mut first, first + LEFT_EVENTS);
@@ -102,4 +98,10 @@ fn rounds(test: &str, strace: impl Fn(&Path, u64) -> Vec<OsString>) {
     }
     println!("{test}: {rounds} rounds, {while_opening} of them killed while opening");
     assert!(while_opening * 2 <= rounds, "{while_opening} of {rounds} rounds showed nothing");
+}
+
+/// One that syncs nothing, and whose events begin with that number.
+fn never(store: &Path, first: u64) -> Victim {
+    let victim = Victim::new(env!("CARGO_BIN_EXE_victim"), store);
+    victim.with(["--sync", "never", "--tell-every", "16", "--first", &first.to_string()])
 }

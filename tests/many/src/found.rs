@@ -3,7 +3,7 @@
 //! Plain SQL and plain listings; nothing of the library reads here, and nothing here judges.
 
 use mcplog_faults::event;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OpenFlags, Row};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -53,7 +53,7 @@ pub struct Found {
     pub strange: Vec<String>,
     /// What the sessions count.
     pub session_calls: u64,
-    /// What the roll-ups of each level count.
+    /// What the roll-ups of each level count, but for those of seconds, which only dense minutes have.
     pub rollup_calls: BTreeMap<u64, u64>,
     /// Who wrote.
     pub writers: Vec<WriterFound>,
@@ -82,7 +82,7 @@ impl Found {
     }
 
     fn read(path: &Path, store: &Path) -> rusqlite::Result<Self> {
-        let database = Connection::open(path)?;
+        let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, u64>(0));
         let mut strange = Vec::new();
         let requests = all(&database, "SELECT id, request_id, ts, session_id FROM requests ORDER BY id", |row| {
@@ -99,7 +99,7 @@ impl Found {
             requests: requests.into_iter().flatten().collect(),
             strange,
             session_calls: count("SELECT coalesce(sum(total_calls), 0) FROM sessions")?,
-            rollup_calls: pairs(&database, "SELECT level, sum(calls) FROM rollups GROUP BY level")?,
+            rollup_calls: pairs(&database, "SELECT level, sum(calls) FROM rollups WHERE level > 0 GROUP BY level")?,
             writers: all(&database, "SELECT id, writer, process_id, ended FROM writers ORDER BY id", |row| {
                 let (id, writer) = (row.get(0)?, row.get(1)?);
                 Ok(WriterFound { id, writer, process_id: row.get(2)?, ended: row.get(3)? })
@@ -135,7 +135,9 @@ pub fn entries(dir: &Path) -> Vec<PathBuf> {
 
 /// How many rows of requests there are; `None` as long as there is no table.
 pub fn rows(store: &Path) -> Option<u64> {
-    let database = Connection::open(store.join("store.db")).ok()?;
+    // Not made: who folds makes it.
+    let opened = Connection::open_with_flags(store.join("store.db"), OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let database = opened.ok()?;
     database.query_row("SELECT count(*) FROM requests", [], |row| row.get(0)).ok()
 }
 

@@ -2,7 +2,7 @@
 
 use mcplog_faults::directory;
 use mcplog_fixture::wait_until;
-use mcplog_many::found::rows;
+use mcplog_many::found::{entries, rows};
 use mcplog_many::{Crowd, Found, Lived, Start, settle, violations};
 use rusqlite::Connection;
 use std::path::Path;
@@ -30,7 +30,6 @@ fn each_broken_rule_is_found_and_a_store_that_keeps_them_all_is_found_sound() {
     let lives = lives(dir.path());
     let store = dir.path().join("data");
     assert_eq!(violations(&lives, &Found::of(&store)), [""; 0]);
-    let of_the_first = "(SELECT writer FROM fold_runs ORDER BY count LIMIT 1)";
     let run = "(SELECT first_id FROM fold_runs ORDER BY count DESC LIMIT 1)";
     let last = "(SELECT max(id) FROM request_rows)";
     let cases = [
@@ -38,7 +37,9 @@ fn each_broken_rule_is_found_and_a_store_that_keeps_them_all_is_found_sound() {
         ("sessions that count twice", "UPDATE session_state SET total_calls = total_calls + 1".into(), "and sessions with"),
         (
             "a run that is folded twice",
-            "INSERT INTO fold_runs SELECT max(first_id + count), writer, first_sequence, count FROM fold_runs".into(),
+            "INSERT INTO fold_runs SELECT (SELECT max(first_id + count) FROM fold_runs), writer, first_sequence + 1, \
+             max(count) - 1 FROM fold_runs"
+                .into(),
             "folded twice",
         ),
         ("a run that is gone", format!("DELETE FROM fold_runs WHERE first_id = {run}"), "lies in no run"),
@@ -46,10 +47,12 @@ fn each_broken_rule_is_found_and_a_store_that_keeps_them_all_is_found_sound() {
         ("a checkpoint that ran ahead", "UPDATE checkpoint SET sequence = sequence + 1".into(), "folded up to"),
         (
             "rows of another writer",
-            format!("UPDATE fold_runs SET writer = {of_the_first} WHERE first_id = {run}"),
-            "was process",
+            format!(
+                "UPDATE fold_runs SET writer = (SELECT max(id) FROM writers WHERE id <> fold_runs.writer) WHERE first_id = {run}"
+            ),
+            "rows of writers",
         ),
-        ("a writer that nobody was", "INSERT INTO writers SELECT max(id) + 1, 'nobody', 1, host, program, program_version, started_at, last_seen_at, ended_at, ended FROM writers".into(), "nobody was"),
+        ("a writer that nobody was", "INSERT INTO writers (id, writer, process_id, ended) SELECT max(id) + 1, 'nobody', 1, 'closed' FROM writers".into(), "nobody was"),
         ("a writer that did not end so", "UPDATE writers SET ended = 'closed'".into(), "ended so"),
         ("a drop that is not counted", "DELETE FROM gaps".into(), "in gaps"),
         ("a drop that is counted twice", "UPDATE gaps SET events = events * 2".into(), "in gaps"),
@@ -95,9 +98,17 @@ fn a_log_that_is_folded_again_from_an_earlier_checkpoint_is_found() {
     crowd.begin(["--events=500"]).wait_until(|told| told.appended == 500);
     wait_until("all is folded", || rows(&store) == Some(500));
     let lives = crowd.kill_all();
-    // The first segment of the log is there until somebody else looks after what the dead one left.
+    // What a dead one left is there until somebody else looks after it.
+    let [folder] = entries(&store.join("wal")).try_into().expect("one folder");
+    let [segment] = entries(&folder)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending == "seg"))
+        .collect::<Vec<_>>()
+        .try_into()
+        .expect("one segment");
+    let (offsets, _) = mcplog_fixture::segment::frames(&segment);
     let database = Connection::open(store.join("store.db")).expect("the database");
-    let set_back = database.execute("UPDATE checkpoint SET sequence = 0, segment = 1, offset = 4096", []);
+    let set_back = database.execute("UPDATE checkpoint SET sequence = 100, segment = 1, offset = ?", [offsets[100]]);
     assert_eq!(set_back.expect("planted"), 1);
     drop(database);
     settle(&store);

@@ -8,6 +8,7 @@ mod command;
 mod dir_args;
 mod error;
 mod proxy;
+mod waiting;
 
 use cli::{Cli, Command};
 use error::{CliError, EXIT_ERROR, EXIT_OK};

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod common;
+mod running;
 
 use common::{EVENTS, Fixture, request_line};
+use running::{Running, upstream};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -220,12 +222,11 @@ fn the_log_stays_only_when_it_is_kept() {
 
     let fixture = Fixture::new();
     fixture.ingest(&lines).ok();
-    let folded_away = fixture.segments().len();
+    assert_eq!(fixture.segments(), [""; 0].map(std::path::PathBuf::from), "folded, and nobody's");
     let kept = Fixture::new();
     kept.ingest_stdin(request_line(0)).ok();
     let file = fixture.root.path().join("events.jsonl");
     kept.run(&format!("ingest --keep-segments {}", file.display())).ok();
-    assert!(folded_away <= 2, "{folded_away}");
     assert!(kept.segments().len() > 2, "{:?}", kept.segments());
     assert_eq!(kept.table("requests").len(), 50_000);
 }
@@ -246,18 +247,31 @@ fn what_people_read_says_how_many_and_how_fast() {
 
 #[test]
 fn what_is_found_lost_in_the_log_is_said_at_the_end() {
-    let fixture = Fixture::new();
+    let fixture = Fixture::with_events();
     let file = fixture.root.path().join("events");
     std::fs::write(&file, EVENTS).unwrap();
-    let ingest = format!("ingest --keep-segments {}", file.display());
+    let ingest = format!("ingest {}", file.display());
     assert!(!fixture.run(&ingest).ok().contains("Damaged"));
-    fixture.run(&ingest).ok();
-    let last = fixture.segments().into_iter().max().unwrap();
-    std::fs::OpenOptions::new().write(true).open(&last).unwrap().set_len(63).unwrap();
+    // What another import leaves that is killed while nobody folds.
+    let blocker = fixture.database();
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut killed = start(&fixture);
+    feed(&mut killed, &request_line(1));
+    let is_there = || fixture.run("stats --json").answer()["unfolded_records"].as_u64() > Some(1);
+    let start = Instant::now();
+    while !is_there() {
+        assert!(start.elapsed() < PATIENCE, "the request does not arrive in the log");
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    drop(blocker);
+    let [left] = fixture.segments().try_into().unwrap();
+    std::fs::OpenOptions::new().write(true).open(&left).unwrap().write_all(&[0xff; 96]).unwrap();
     let run = fixture.run(&ingest).ok();
     let damaged: Vec<&str> = run.lines().filter(|line| line.starts_with("Damaged   ")).collect();
     assert_eq!(damaged.len(), 1, "{run}");
-    assert!(damaged[0].contains(&*last.to_string_lossy()) && damaged[0].ends_with("says what is lost"), "{run}");
+    let name = left.file_name().unwrap().to_string_lossy();
+    assert!(damaged[0].contains(&*name) && damaged[0].ends_with("says what is lost"), "{run}");
 }
 
 #[test]
@@ -273,19 +287,33 @@ fn what_can_not_be_read_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_second_writer_is_refused_and_the_first_goes_on() {
+fn an_import_beside_a_running_proxy_and_another_import_holds_up_neither_and_loses_nothing_to_ctrl_c() {
     let fixture = Fixture::new();
+    let proxy = Running::start(&fixture.dir(), &upstream(), &[]);
+    proxy.post("/mcp");
     let mut first = start(&fixture);
     feed(&mut first, &request_line(1));
-    wait_for_requests(&fixture, 1);
-    let second = fixture.ingest(EVENTS);
-    assert_eq!(second.code, 1);
-    assert!(second.stderr.contains("is in use by process"), "{}", second.stderr);
-
+    // Another one, from its beginning to its end.
+    let second = fixture.ingest(EVENTS).json().remove(0);
+    assert_eq!((&second["recorded_events"], &second["unfolded_records"]), (&20.into(), &0.into()), "{second}");
+    let mut third = start(&fixture);
+    feed(&mut third, &request_line(2));
+    feed(&mut first, &request_line(3));
+    wait_for_requests(&fixture, 1 + 12 + 3);
+    // Its input stays open: it ends in the middle of it.
+    assert!(Command::new("kill").args(["-INT", &third.id().to_string()]).status().unwrap().success());
+    assert_eq!(third.wait().unwrap().code(), Some(130));
+    proxy.post("/mcp");
+    feed(&mut first, &request_line(4));
     drop(first.stdin.take());
-    let first = first.wait_with_output().unwrap();
-    assert_eq!(first.status.code(), Some(0));
-    assert_eq!(fixture.table("requests").len(), 1);
+    assert_eq!(first.wait().unwrap().code(), Some(0));
+    proxy.signal("-TERM");
+    assert_eq!(proxy.end().0.code(), Some(0));
+    assert_eq!(fixture.table("requests").len(), 2 + 12 + 4);
+    assert_eq!(fixture.table("writers").len(), 4);
+    assert_eq!(fixture.table("gaps").len() + fixture.table("quarantine").len(), 0);
+    assert_eq!(std::fs::read_dir(fixture.dir().join("wal")).unwrap().count(), 0, "a log that is folded and nobody's");
+    assert!(fixture.run("check").code == 0);
 }
 
 #[test]
@@ -424,12 +452,12 @@ fn an_import_leaves_what_the_store_keeps_as_a_proxy_was_told_and_changes_it_only
         mcplog::Store::open(config).unwrap().shutdown(std::time::Duration::from_secs(60));
     };
     told(Some(256 << 20));
-    // Each opening begins a segment; those before it are folded.
     for number in 0..3 {
         assert_eq!(fixture.ingest(request_line(number)).json()[0]["recorded_events"], 1);
     }
-    let segments = fixture.segments();
-    assert!(segments.len() >= 3, "{segments:?}");
+    // Each import has a log of its own.
+    let kept = || std::fs::read_dir(fixture.dir().join("kept")).unwrap().count();
+    assert_eq!(kept(), 3);
     let limits = || fixture.run("check --json").json().swap_remove(0)["limits"].clone();
     let before = limits();
     assert_eq!(
@@ -453,6 +481,6 @@ fn an_import_leaves_what_the_store_keeps_as_a_proxy_was_told_and_changes_it_only
         (&serde_json::Value::Null, &serde_json::Value::Null)
     );
     ingest("--keep-segments=0");
-    assert!(fixture.segments().iter().all(|segment| !segments.contains(segment)), "told to keep none");
+    assert_eq!(kept(), 0, "told to keep none");
     assert_eq!(fixture.run(&format!("ingest --keep 5s {}", file.display())).code, 1, "out of range");
 }

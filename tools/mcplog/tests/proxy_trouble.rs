@@ -4,7 +4,7 @@
 
 mod running;
 
-use running::{Running, ask, mcplog, nowhere, refused, refused_as, upstream};
+use running::{Running, ask, host_of, mcplog, nowhere, refused, refused_as, upstream};
 use std::fs::File;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -23,13 +23,14 @@ impl Place {
         Self { _root: root, dir }
     }
 
-    /// One with an empty store in it.
+    /// One with a store in it, which has a database and no row.
     fn with_store() -> Self {
         let place = Self::new();
-        let empty = place.dir.with_file_name("empty.jsonl");
-        std::fs::write(&empty, "").unwrap();
-        let status = mcplog().arg("ingest").arg("--dir").arg(&place.dir).arg(empty).output().unwrap().status;
-        assert!(status.success());
+        let line = place.dir.with_file_name("closed.jsonl");
+        std::fs::write(&line, r#"{"type":"session_closed","session_id":"of nobody","ended_at":1760000000000}"#)
+            .unwrap();
+        let output = mcplog().arg("ingest").arg("--dir").arg(&place.dir).arg(line).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
         place
     }
 
@@ -61,6 +62,7 @@ impl Trouble {
         Self { place, said, command: mcplog(), mend: Box::new(mend) }
     }
 
+    /// As a process of an earlier mcplog locks it, which records alone.
     fn locked() -> Self {
         let place = Place::with_store();
         let lock = File::open(place.file("LOCK")).unwrap();
@@ -92,15 +94,6 @@ impl Trouble {
         Self::new(place, "found a symbolic link", move |_| std::fs::remove_file(path).unwrap())
     }
 
-    fn busy_database() -> Self {
-        let place = Place::with_store();
-        let holder = place.database();
-        holder
-            .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; UPDATE meta SET value = value;")
-            .unwrap();
-        Self::new(place, "database is locked", move |_| drop(holder))
-    }
-
     /// A parent that is no directory.
     fn no_such_parent() -> Self {
         let mut place = Place::new();
@@ -110,10 +103,10 @@ impl Trouble {
         Self::new(place, "Not a directory", move |_| std::fs::remove_file(parent).unwrap())
     }
 
-    /// No room for a segment: the limit on a file's size stands for a disk that is full, and gets room.
+    /// No room for what says whose store it is: the limit on a file's size stands for a disk that is full, and gets room.
     fn full_disk() -> Self {
         let mut command = Command::new("sh");
-        command.args(["-c", r#"ulimit -S -f 4096; exec "$0" "$@""#]).arg(mcplog().get_program());
+        command.args(["-c", r#"ulimit -S -f 0; exec "$0" "$@""#]).arg(mcplog().get_program());
         command.env_remove("RUST_LOG");
         nowhere(&mut command);
         let mend = |proxy: &Running| {
@@ -127,7 +120,6 @@ impl Trouble {
     fn all() -> Vec<Self> {
         vec![
             Self::locked(),
-            Self::busy_database(),
             Self::newer_database(),
             Self::file_in_its_place(),
             Self::dangling_link(),
@@ -196,10 +188,18 @@ fn where_recording_is_required_the_start_is_refused_and_nothing_is_changed() {
     }
     let place = Place::new();
     let running = Running::start(&place.dir, &upstream(), &["--require-recording"]);
-    let dir = place.dir.to_str().unwrap();
-    let error = refused(&["--dir", dir, "--upstream", "http://h", "--listen", "127.0.0.1:0", "--require-recording"]);
-    assert!(error.contains(&running.child.id().to_string()), "{error}");
     assert!(running.greeting.starts_with("mcplog is recording.\n"), "{}", running.greeting);
+}
+
+/// Two may record into one store. Not behind one address: the second says that it is taken, and touches nothing.
+#[test]
+fn a_second_proxy_on_an_address_in_use_is_refused() {
+    let place = Place::new();
+    let first = Running::start(&place.dir, &upstream(), &[]);
+    let (dir, listen) = (place.dir.to_str().unwrap(), host_of(first.told("clients connect to")));
+    let error = refused(&["--dir", dir, "--upstream", "http://h", "--listen", listen]);
+    assert!(error.contains(listen) && error.contains("in use"), "{error}");
+    assert!(first.post("/mcp").ends_with(r#"{"tools":[{"name":"a"}]}}"#));
 }
 
 #[test]
@@ -229,23 +229,41 @@ fn a_store_that_takes_long_to_open_does_not_keep_the_proxy_from_serving() {
 }
 
 #[test]
-fn a_proxy_that_takes_over_records_as_soon_as_its_predecessor_has_let_go() {
+fn a_proxy_that_takes_over_records_beside_its_predecessor_and_none_waits_for_the_other() {
     let place = Place::new();
     let upstream = upstream();
     let first = Running::start(&place.dir, &upstream, &[]);
+    first.post("/mcp");
+    wait_until_folded(&first, 2);
     let second = Running::start(&place.dir, &upstream, &[]);
-    assert!(second.greeting.contains("IS NOT RECORDING"), "{}", second.greeting);
+    assert!(second.greeting.starts_with("mcplog is recording.\n"), "{}", second.greeting);
     second.post("/mcp");
     first.post("/mcp");
     first.signal("-TERM");
     assert_eq!(first.end().0.code(), Some(0));
-    second.wait_for_code("/readyz", 200);
     second.post("/mcp");
     second.signal("-TERM");
     assert_eq!(second.end().0.code(), Some(0));
-    assert_eq!(ask(&place.dir, &["logs"]).lines().count(), 2);
+    assert_eq!(ask(&place.dir, &["logs"]).lines().count(), 4);
     assert_eq!(ask(&place.dir, &["schema", "--changes"]).lines().count(), 1, "what is on record is not recorded again");
-    assert_eq!(place.number("SELECT sum(events) FROM gaps"), 1);
+    assert_eq!(place.number("SELECT count(*) FROM gaps"), 0);
+    assert_eq!(place.number("SELECT count(*) FROM writers WHERE ended = 'closed'"), 2);
+}
+
+#[test]
+fn a_proxy_records_and_says_that_folding_waits_while_another_program_holds_the_database() {
+    let place = Place::with_store();
+    let holder = place.database();
+    holder.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; UPDATE meta SET value = value;").unwrap();
+    let proxy = Running::start(&place.dir, &upstream(), &[]);
+    assert!(proxy.greeting.starts_with("mcplog is recording.\n"), "{}", proxy.greeting);
+    proxy.post("/mcp");
+    proxy.wait_for_metric("mcplog_events_appended_total 2");
+    proxy.wait_for_code("/healthz", 503);
+    assert_eq!(proxy.health("/readyz").0, 200);
+    drop(holder);
+    proxy.wait_for_code("/healthz", 200);
+    wait_until_folded(&proxy, 2);
 }
 
 #[test]

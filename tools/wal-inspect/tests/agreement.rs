@@ -87,7 +87,7 @@ impl Damage {
             Self::FlippedByte(at) => segment::flip(path, at % length),
             Self::ZeroedFrames(at, count) => zero(at, count),
             Self::LostFirstPage => zero(0, 4_096),
-            Self::LostHeader => zero(0, 64),
+            Self::LostHeader => zero(0, 96),
             Self::Cut(at) => segment::set_length(path, u64::from(at % length)),
             Self::Removed => std::fs::remove_file(path).unwrap(),
             Self::Renamed => std::fs::rename(path, path.with_file_name("000000000077.seg")).unwrap(),
@@ -168,11 +168,11 @@ fn checked(report: &CheckReport, path: &Path) -> Severity {
 /// What is told twice, of each file and of the whole.
 fn expect_agreement(log: &Log) {
     let report = mcplog::check(log.dir(), true, |_| {}).unwrap();
-    let (verified, verdict) = inspect("verify", &log.wal());
-    let (dumped, dump_verdict) = inspect("dump", &log.wal());
+    let (verified, verdict) = inspect("verify", log.folder());
+    let (dumped, dump_verdict) = inspect("dump", log.folder());
     assert_eq!(verdict, dump_verdict, "verify and dump judge the log alike: {verified:#?}\n{dumped:#?}");
 
-    let examined = mcplog::examine_log(&log.wal()).unwrap();
+    let examined = mcplog::examine_log(log.folder()).unwrap();
     let segments: Vec<&Value> = verified.iter().filter(|object| object["type"] == "segment").collect();
     assert_eq!(segments.len(), examined.log.files.len());
     let mut worst = checked(&report, &log.wal()).max(checked(&report, &log.dir().join("store.db")));
@@ -208,7 +208,7 @@ fn expect_agreement(log: &Log) {
 
 #[test]
 fn check_verify_dump_and_the_examination_are_of_one_mind() {
-    let template = Log::of_segments();
+    let template = Log::of_segments().folded();
     let folded = (1..=Log::RECORDS).prop_map(Some).boxed();
     let strategy = (proptest::collection::vec((0..4_usize, damage()), 1..4), prop_oneof![folded, Just(None).boxed()]);
     let paths: Vec<PathBuf> = template.segments().iter().map(|path| path.file_name().unwrap().into()).collect();
@@ -219,7 +219,7 @@ fn check_verify_dump_and_the_examination_are_of_one_mind() {
             None => log.remove_database(),
         }
         for (segment, damage) in damages {
-            damage.apply(&log.wal().join(&paths[segment]));
+            damage.apply(&log.folder().join(&paths[segment]));
         }
         expect_agreement(&log);
     });

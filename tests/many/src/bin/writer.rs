@@ -6,7 +6,9 @@ use clap::{Parser, ValueEnum};
 use mcplog::{Config, Store, SyncPolicy};
 use mcplog_faults::event;
 use mcplog_many::{Stage, Teller, Told, numbers};
+use std::fs::File;
 use std::io;
+use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -100,6 +102,9 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     }
     tell(&mut teller, Stage::Ending)?;
     let report = store.shutdown(Duration::from_millis(arguments.shutdown_ms));
+    if !report.health.is_ok() {
+        eprintln!("writer: life {}: {}", arguments.life, report.health);
+    }
     (teller.told.appended, teller.told.dropped) = (report.appended, report.dropped);
     tell(&mut teller, Stage::Ended)?;
     Ok(())
@@ -160,15 +165,23 @@ fn record(store: &Store, arguments: &Arguments, teller: &mut Teller, told_to_end
     Ok(())
 }
 
-/// Closes what is open beyond the standard streams, and tells in a file that is opened anew.
+/// Closes what is open beyond the standard streams, and tells in a file that is opened anew. Each number gets a file without
+/// anything in it at once: std aborts a debug build that closes what is not open, where a release build goes on.
 fn close_descriptors(arguments: &Arguments, told: Told) -> io::Result<Teller> {
-    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
+    let mut open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|descriptor| *descriptor > 2)
         .collect();
+    open.sort_unstable();
+    let last = open.last().copied().unwrap_or_default();
+    let nothing = || File::open("/dev/null").map(IntoRawFd::into_raw_fd);
+    // The lowest number that is free is the next one to be given: now all below are taken.
+    while nothing()? < last {}
     for descriptor in open {
         // The one by which they were listed is closed already.
-        let _ = nix::unistd::close(descriptor);
+        if nix::unistd::close(descriptor).is_ok() {
+            nothing()?;
+        }
     }
     Teller::begin(&arguments.told, told)
 }

@@ -1,13 +1,14 @@
 //! A question to the store, from opening it to the last line of the answer: what the answer lacks.
 //!
 //! Runs on the main thread. Every command that answers from the database goes through here, and proves it with an
-//! [`Answered`]. It must not write to the store, unless `--fold` was typed.
+//! [`Answered`]. It must not write to the store, but for having folded what waits.
 
-use super::fold::fold_first;
+use super::fold::{fold_first, fold_for_a_moment};
 use super::notes::Notes;
 use super::session_name::DERIVED_PREFIX;
 use crate::arguments::FoldArgs;
 use crate::error::{CliError, EXIT_OK};
+use crate::waiting::Waiting;
 use mcplog::completeness::Completeness;
 use mcplog::query::{Query, TimeRange};
 use mcplog_terminal::interrupt::Interrupt;
@@ -41,8 +42,8 @@ impl Answered {
 }
 
 impl Answer {
-    /// Opens the store in `dir`, after what waits there is folded if that was asked for, and finds out what an answer about
-    /// `time_range` lacks. Before anything is read: what is folded from then on may be in the answer, and nothing else that
+    /// Opens the store in `dir`, after what waits there is folded if that was asked for, or if nobody else folds it, and finds
+    /// out what an answer about `time_range` lacks. Before anything is read: what is folded from then on may be in the answer, and nothing else that
     /// the answer lacks is left out.
     pub(super) fn begin(
         dir: &Path,
@@ -56,8 +57,14 @@ impl Answer {
             fold_first(dir, &interrupt, err)?;
             interrupt.let_go();
         }
-        let query = Query::open(dir)?;
-        let completeness = mcplog::completeness(&query, time_range)?;
+        let mut query = Query::open(dir)?;
+        let mut completeness = mcplog::completeness(&query, time_range)?;
+        if !fold.fold && completeness.is_behind && !completeness.in_use {
+            drop(query);
+            fold_for_a_moment(dir, &Waiting::found(dir, completeness));
+            query = Query::open(dir)?;
+            completeness = mcplog::completeness(&query, time_range)?;
+        }
         Ok(Self { query, completeness, time_range })
     }
 

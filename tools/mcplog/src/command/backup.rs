@@ -24,7 +24,6 @@ pub(crate) fn run(args: &BackupArgs, out: &mut dyn Write) -> Result<u8, CliError
         progress.say(match at.part {
             BackupPart::Log => "the log",
             BackupPart::Database => "the database",
-            BackupPart::Folding => "the log into the copy",
             _ => "checking the copy",
         });
         progress.at_share(at.done);
@@ -54,15 +53,12 @@ fn show(report: &BackupReport, out: &mut dyn Write) -> Result<(), CliError> {
     let [requests, sessions] = of_rows.map(|(number, noun)| counted(number, noun));
     writeln!(out, "copied to {dir}")?;
     writeln!(out, "  {requests}, {sessions}; {}", bytes(report.database_bytes))?;
-    if report.folded_records > 0 {
-        writeln!(out, "  {} of the log, not folded before", counted(report.folded_records, "record"))?;
-    }
-    if report.quarantine_files > 0 {
-        let files = counted(report.quarantine_files, "file");
+    if report.segments > 0 {
+        let segments = counted(report.segments, "segment");
         writeln!(
             out,
-            "  {files} of the log can't be read, and {} in quarantine/",
-            if report.quarantine_files == 1 { "is" } else { "are" }
+            "  {segments} of the log, {}: what waits to be folded, and what is kept",
+            bytes(report.log_bytes)
         )?;
     }
     Ok(())

@@ -7,12 +7,16 @@ use crate::arguments::CheckArgs;
 use crate::error::CliError;
 use crate::proxy::{chain, store_settings};
 use mcplog::plan::{ExpiryPlan, ExpiryReason, Fate, RetirementPlan};
+use mcplog::position::WriterId;
 use mcplog_terminal::json;
 use mcplog_terminal::style::{BAD, DIM, HEADER, WARNING};
 use mcplog_terminal::text::{escape, wrap};
 use mcplog_terminal::units::{bytes, count, counted};
 use mcplog_terminal::view::View;
 use std::io::Write;
+
+/// So much of a writer's id is shown to people.
+const WRITER_CHARS: usize = 8;
 
 /// Runs the command.
 pub(super) fn run(args: &CheckArgs, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
@@ -61,16 +65,21 @@ fn show_retirement(plan: &RetirementPlan, out: &mut dyn Write) -> Result<(), Cli
             Fate::PassedOver => (BAD, "moved into quarantine/: not folded, its records count as lost"),
             Fate::BeyondAge => (WARNING, "deleted: folded, and too old"),
             Fate::Expired => (WARNING, "deleted: everything in it is expired"),
-            Fate::Superseded => (WARNING, "deleted: others have its records"),
             _ => (WARNING, "deleted: folded, and not to be kept"),
         };
-        writeln!(out, "{style}segment {}{style:#}, {}, {what}", planned.segment, bytes(planned.bytes))?;
+        let (writer, segment) = (writer_prefix(planned.writer), planned.segment);
+        writeln!(out, "{style}segment {segment} of {writer}{style:#}, {}, {what}", bytes(planned.bytes))?;
     }
     let size = bytes(gone.iter().map(|planned| planned.bytes).sum());
     let kept = count(plan.segments.len() as u64 - gone.len() as u64);
     let gone = counted(gone.len() as u64, "folded segment");
     writeln!(out, "\n{DIM}{gone} to leave the log, {size}; {kept} to stay.{DIM:#}")?;
     Ok(())
+}
+
+/// Enough of a writer's id for people.
+fn writer_prefix(writer: WriterId) -> String {
+    writer.to_string().chars().take(WRITER_CHARS).collect()
 }
 
 fn show_expiry(plan: &ExpiryPlan, view: &View, out: &mut dyn Write) -> Result<(), CliError> {

@@ -1,34 +1,39 @@
-//! `--fold`: records that wait in the log are folded before a question is answered.
+//! Records that wait in the log are folded before a question is answered: with `--fold` however long that takes, and
+//! without, where nobody has the store open, for a moment.
 //!
 //! Runs on the main thread. It opens the store as a recording process does, for as long as folding takes; where another
-//! process has the store open, that one folds, and is waited for. Whatever keeps the records from being folded is said and
-//! fails nothing: the question is answered all the same, with how many still wait. It must not make a store where there is
-//! none, nor change what a store keeps.
+//! process folds, that one is waited for. Whatever keeps the records from being folded is said and fails nothing: the
+//! question is answered all the same, with how many still wait. It must not make a store where there is none, nor change
+//! what a store keeps.
 
 use crate::error::CliError;
+use crate::waiting::Waiting;
 use mcplog::config::SEGMENT_BYTES_MIN;
-use mcplog::error::{OpenError, WaitError};
-use mcplog::query::{Query, TimeRange};
 use mcplog::{Config, Store};
 use mcplog_terminal::interrupt::Interrupt;
 use mcplog_terminal::progress::Progress;
 use mcplog_terminal::text::escape;
 use mcplog_terminal::units::counted;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often the work looks up: for an interruption, and to move the progress bar.
 const LOOK_UP: Duration = Duration::from_millis(100);
+/// The same where somebody waits for an answer.
+const LOOK_UP_SOON: Duration = Duration::from_millis(10);
 /// What is done sooner needs neither a bar nor a word.
 const TELL_AFTER: Duration = Duration::from_secs(1);
+/// How long a question that nobody asked to fold may take longer for it.
+const MOMENT: Duration = Duration::from_secs(1);
 /// Folding that has not moved for so long is given up: a disk that is full stays full for a while.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the store may take to close.
 const SHUTDOWN: Duration = Duration::from_secs(60);
-/// The same after an interruption: somebody waits.
-const SHUTDOWN_INTERRUPTED: Duration = Duration::from_secs(5);
-/// Nothing is recorded, and the memory of the channel is touched when a store is opened.
+/// The same where somebody waits: after an interruption, or for an answer.
+const SHUTDOWN_SOON: Duration = Duration::from_secs(1);
+/// Nothing is recorded.
 const CHANNEL_EVENTS: usize = 1_024;
 
 /// Has what waits in the log of the store in `dir` folded, as far as that can be done.
@@ -36,31 +41,64 @@ const CHANNEL_EVENTS: usize = 1_024;
 /// # Errors
 /// The database can't be read, or somebody interrupted the work.
 pub(super) fn fold_first(dir: &Path, interrupt: &Interrupt, err: &mut dyn Write) -> Result<(), CliError> {
-    // Closed before the store is opened: who closes a database last empties its WAL, and a reader can't.
-    let waiting = mcplog::completeness(&Query::open(dir)?, TimeRange::default())?;
-    if waiting.unfolded_records == Some(0) {
+    let waiting = Waiting::in_store(dir)?;
+    let all = waiting.left()?;
+    if all == 0 {
         return Ok(());
     }
-    let mut turn = Turn { last: waiting.last_sequence, moved: Movement::new(), told: false };
-    while !interrupt.is_requested() {
-        match Store::open(config(dir)) {
-            Ok(store) => {
-                fold(store, interrupt, err);
-                break;
-            }
-            Err(OpenError::Locked { pid, .. }) => {
-                if turn.is_over(dir, pid, err)? {
-                    break;
-                }
-                std::thread::sleep(LOOK_UP);
-            }
-            Err(error) => {
-                say(err, &format!("Nothing can be folded first: {error}"));
-                break;
-            }
+    let store = match Store::open(config(dir)) {
+        Ok(store) => store,
+        Err(error) => {
+            say(err, &format!("Nothing can be folded first: {error}"));
+            return Ok(());
         }
+    };
+    let mut moved = Movement::new(all);
+    let (mut progress, mut told) = (None, false);
+    let left = loop {
+        let left = waiting.left()?;
+        if left == 0 || interrupt.is_requested() || moved.is_stuck(left) {
+            break left;
+        }
+        if moved.began.elapsed() > TELL_AFTER {
+            progress.get_or_insert_with(|| Progress::of_things("folding", all)).at(all - left);
+        }
+        if moved.stands() > TELL_AFTER && !std::mem::replace(&mut told, true) {
+            let records = counted(left, "record");
+            say(err, &format!("Waiting until {records} can be folded; Ctrl-C ends that."));
+        }
+        std::thread::sleep(if moved.began.elapsed() > TELL_AFTER { LOOK_UP } else { LOOK_UP_SOON });
+    };
+    drop(progress);
+    let health = store.stats().health;
+    store.shutdown(if interrupt.is_requested() { SHUTDOWN_SOON } else { SHUTDOWN });
+    if interrupt.is_requested() {
+        return Err(CliError::Interrupted);
     }
-    if interrupt.is_requested() { Err(CliError::Interrupted) } else { Ok(()) }
+    if left > 0 {
+        let records = counted(left, "record");
+        say(
+            err,
+            &format!("Not everything could be folded first: {records} wait, and folding does not go on: {health}"),
+        );
+    }
+    Ok(())
+}
+
+/// The same for a question that did not ask for it: for a moment only, where the store is whose who asks, and silently. What
+/// can't be folded then waits, as the answer says.
+pub(super) fn fold_for_a_moment(dir: &Path, waiting: &Waiting) {
+    let is_owner = std::fs::metadata(dir).is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw());
+    let began = Instant::now();
+    let is_folded = || !waiting.left().is_ok_and(|left| left > 0);
+    if !is_owner || is_folded() {
+        return;
+    }
+    let Ok(store) = Store::open(config(dir)) else { return };
+    while !is_folded() && began.elapsed() < MOMENT {
+        std::thread::sleep(LOOK_UP_SOON);
+    }
+    store.shutdown(SHUTDOWN_SOON);
 }
 
 /// Says nothing of any limit, so that the store goes by what it was last told.
@@ -70,83 +108,29 @@ fn config(dir: &Path) -> Config {
     config
 }
 
-/// Waits until the store has folded everything, and closes it.
-fn fold(store: Store, interrupt: &Interrupt, err: &mut dyn Write) {
-    let all = store.stats().lag_records;
-    let mut moved = Movement::new();
-    let mut progress = None;
-    let failed = loop {
-        if interrupt.is_requested() {
-            break None;
-        }
-        match store.wait_folded(LOOK_UP) {
-            Ok(()) => break None,
-            Err(WaitError::Timeout(_)) => {}
-            Err(error) => break Some(error.to_string()),
-        }
-        let stats = store.stats();
-        let folded = all.saturating_sub(stats.lag_records);
-        if moved.is_stuck(folded) {
-            break Some(format!("folding does not go on: {}", stats.health));
-        }
-        if moved.began.elapsed() > TELL_AFTER {
-            progress.get_or_insert_with(|| Progress::of_things("folding", all)).at(folded);
-        }
-    };
-    drop(progress);
-    store.shutdown(if interrupt.is_requested() { SHUTDOWN_INTERRUPTED } else { SHUTDOWN });
-    if let Some(failed) = failed {
-        say(err, &format!("Not everything could be folded first: {failed}"));
-    }
-}
-
-/// Waiting for another process, which has the store open and folds.
-struct Turn {
-    /// The number of the last record that is waited for.
-    last: u64,
-    moved: Movement,
-    told: bool,
-}
-
-impl Turn {
-    /// Whether that process has folded everything that is waited for, or does not get on.
-    fn is_over(&mut self, dir: &Path, pid: Option<u32>, err: &mut dyn Write) -> Result<bool, CliError> {
-        let checkpoint = Query::open(dir)?.checkpoint()?;
-        let folded = checkpoint.and_then(|checkpoint| u64::try_from(checkpoint.sequence).ok()).unwrap_or(0);
-        if folded >= self.last {
-            return Ok(true);
-        }
-        let process = pid.map_or("another process".to_owned(), |pid| format!("process {pid}"));
-        if self.moved.is_stuck(folded) {
-            say(err, &format!("Not everything is folded: {process} has the store open, and does not get on."));
-            return Ok(true);
-        }
-        if self.moved.began.elapsed() > TELL_AFTER && !std::mem::replace(&mut self.told, true) {
-            let records = counted(self.last - folded, "record");
-            say(err, &format!("Waiting for {process}, which has the store open, to fold {records}; Ctrl-C ends that."));
-        }
-        Ok(false)
-    }
-}
-
 /// How far folding has come, and since when it has not moved.
 struct Movement {
     began: Instant,
     moved: Instant,
-    folded: Option<u64>,
+    left: u64,
 }
 
 impl Movement {
-    fn new() -> Self {
-        Self { began: Instant::now(), moved: Instant::now(), folded: None }
+    fn new(left: u64) -> Self {
+        Self { began: Instant::now(), moved: Instant::now(), left }
     }
 
-    /// Whether folding, which has come so far, has not moved for too long.
-    fn is_stuck(&mut self, folded: u64) -> bool {
-        if self.folded != Some(folded) {
-            (self.folded, self.moved) = (Some(folded), Instant::now());
+    /// Whether folding, which leaves so many records, has not moved for too long.
+    fn is_stuck(&mut self, left: u64) -> bool {
+        if self.left != left {
+            (self.left, self.moved) = (left, Instant::now());
         }
-        self.moved.elapsed() > PATIENCE
+        self.stands() > PATIENCE
+    }
+
+    /// For how long it has not moved.
+    fn stands(&self) -> Duration {
+        self.moved.elapsed()
     }
 }
 

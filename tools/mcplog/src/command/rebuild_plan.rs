@@ -20,7 +20,7 @@ const HOLES_NAMED_MAX: usize = 3;
 pub(super) fn show_plan(plan: &RebuildPlan, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
     let sources = [
         ("database", database(&plan.database, view)),
-        ("log", log(&plan.log, plan.database.last_folded_record.is_some(), view)),
+        ("log", log(&plan.log, plan.database.folded_records.is_some(), view)),
     ];
     for (name, sentences) in sources {
         let mut name = name;
@@ -84,8 +84,8 @@ fn database(database: &DatabaseHoldings, view: &View) -> Vec<String> {
     for holdings in database.tables.iter().filter(|holdings| holdings.unreadable.rows > 0) {
         sentences.push(format!("{} can't be read", rows(holdings.unreadable, holdings.names, view)));
     }
-    if let Some(last) = database.last_folded_record {
-        sentences.push(format!("records up to number {} are folded", count(last)));
+    if let Some(folded) = database.folded_records {
+        sentences.push(format!("{} folded", counted(folded, "record")));
     }
     sentences
 }
@@ -97,7 +97,8 @@ fn log(log: &LogHoldings, is_folded_known: bool, view: &View) -> Vec<String> {
         aside => format!(" and {} in quarantine/", count(aside)),
     };
     let records = format!("{}{}", counted(log.records.rows, "record"), span(log.records, view));
-    let mut sentences = vec![format!("{segments}{aside}, {records}")];
+    let logs = if log.logs > 1 { format!(" of {}", counted(log.logs, "writer")) } else { String::new() };
+    let mut sentences = vec![format!("{segments}{logs}{aside}, {records}")];
     if log.waiting_records.rows > 0 && is_folded_known {
         sentences.push(format!("{} of them not folded yet", count(log.waiting_records.rows)));
     }

@@ -148,9 +148,13 @@ impl Fixture {
 
     /// The segments in the log.
     pub(crate) fn segments(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.dir().join("wal")).unwrap();
-        let paths = entries.map(|entry| entry.unwrap().path());
-        paths.filter(|path| path.extension() == Some(OsStr::new("seg"))).collect()
+        // A folder for each process that recorded.
+        let in_dir = |dir: PathBuf| std::fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
+        let folders = ["wal", "kept"].into_iter().flat_map(|name| in_dir(self.dir().join(name)));
+        let mut segments: Vec<_> = folders.flat_map(in_dir).collect();
+        segments.retain(|path| path.extension() == Some(OsStr::new("seg")));
+        segments.sort();
+        segments
     }
 }
 

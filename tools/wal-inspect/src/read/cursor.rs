@@ -48,6 +48,8 @@ pub(crate) struct LogCursor {
     /// The time of the last record.
     time_ms: i64,
     waiting: VecDeque<Entry>,
+    /// Behind the numbers that the last damaged place took.
+    damaged_until: Sequence,
     has_begun: bool,
     has_ended: bool,
     retired_in_a_row: u32,
@@ -136,6 +138,7 @@ impl LogCursor {
             place: None,
             time_ms: i64::MIN,
             waiting: VecDeque::new(),
+            damaged_until: Sequence(0),
             has_begun: false,
             has_ended: false,
             retired_in_a_row: 0,
@@ -196,6 +199,11 @@ impl LogCursor {
                 self.push(place, Content::Record { offset, sequence, payload });
             }
             LogItem::Hole { first, last, behind } => {
+                // What a damaged place took, was told with that.
+                let first = first.max(self.damaged_until);
+                if first > last {
+                    return Ok(None);
+                }
                 let mut findings = judge_missing(self.parent(), self.writer, first, last, behind);
                 if !has_begun {
                     // What lies before all that is left was folded and removed, unless somebody knows that it was not.
@@ -208,6 +216,7 @@ impl LogCursor {
                 let place = self.enter(segment);
                 let path = self.path(segment);
                 let head = head(&path, damage.offset, damage.bytes);
+                self.damaged_until = Sequence(due.0 + u64::from(damage.records));
                 self.tell(place, damage.finding(&path, due), head);
             }
             LogItem::WrongMark { segment, wrong } => {
@@ -254,7 +263,7 @@ impl LogCursor {
         self.place = Some(Rc::clone(&place));
         let level = header.and_then(|header| header.check_level(&path, LEVEL).err());
         let level = level.map(|error| Finding::of_segment_error(&error));
-        for finding in level.into_iter().chain(segment_file::mark_finding(&path)) {
+        for finding in level.into_iter().chain(segment_file::mark_findings(&path)) {
             self.tell(Rc::clone(&place), finding, Vec::new());
         }
         place

@@ -8,6 +8,7 @@ use mcplog::error::SegmentError;
 use mcplog::examined_log::ExaminedLog;
 use mcplog::finding::{Finding, FindingKind};
 use mcplog::position::{SegmentId, Sequence};
+use mcplog::record::LEVEL;
 use mcplog::segment::format::SegmentHeader;
 use mcplog::segment::{LogFile, LogPart, SegmentFile, SegmentReader, WriterFolder};
 use std::io;
@@ -125,9 +126,11 @@ impl Source {
         })
     }
 
-    /// What there is to say of its part in the log, for a segment that can be read: that nothing is read from it.
-    pub(crate) fn part_finding(&self) -> Option<Finding> {
-        self.log_file().and_then(LogFile::finding)
+    /// What there is to say of a segment that can be read before that is done: that nothing is read from it, or that it may
+    /// have records that a newer mcplog alone knows.
+    pub(crate) fn part_findings(&self, header: &SegmentHeader) -> impl Iterator<Item = Finding> {
+        let level = header.check_level(&self.path, LEVEL).err().map(|error| Finding::of_segment_error(&error));
+        level.into_iter().chain(self.log_file().and_then(LogFile::finding))
     }
 
     /// Whether a store reads the record of that number from it; of a file that was picked by hand, every one.

@@ -28,31 +28,41 @@ pub(super) fn fresh(parent: &Path) -> Result<PathBuf, CliError> {
     Err(CliError::Failed(format!("{DEMOS_MAX} demos lie in {parent} already; remove them, or name another --dir")))
 }
 
-/// A file of the store.
+/// A file of the store, or one of its directories with all that lies in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StoreFile {
-    /// Relative to the store's directory.
+    /// Relative to the store's directory; a directory's ends in `/`.
     pub(super) name: String,
     pub(super) bytes: u64,
 }
 
-/// The store's files, by name, the directory itself first and then those in `wal`.
+/// What lies in the store's directory, by name, directories last. An empty one is left out.
 pub(super) fn files(dir: &Path) -> io::Result<Vec<StoreFile>> {
-    let mut files = Vec::new();
-    for (prefix, dir) in [("", dir.to_owned()), ("wal/", dir.join("wal"))] {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            if metadata.is_file() {
-                let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-                found.push(StoreFile { name, bytes: metadata.len() });
+    let (mut files, mut directories) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match entry.metadata()? {
+            metadata if metadata.is_dir() => {
+                let bytes = bytes_in(&entry.path())?;
+                directories.extend((bytes > 0).then(|| StoreFile { name: format!("{name}/"), bytes }));
             }
+            metadata => files.push(StoreFile { name, bytes: metadata.len() }),
         }
-        found.sort_by(|a, b| a.name.cmp(&b.name));
-        files.append(&mut found);
     }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    directories.sort_by(|a, b| a.name.cmp(&b.name));
+    files.append(&mut directories);
     Ok(files)
+}
+
+/// The bytes of all files in a directory, and in those within it.
+fn bytes_in(dir: &Path) -> io::Result<u64> {
+    fs::read_dir(dir)?.try_fold(0, |bytes, entry| {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        Ok(bytes + if metadata.is_dir() { bytes_in(&entry.path())? } else { metadata.len() })
+    })
 }
 
 #[cfg(test)]
@@ -75,12 +85,14 @@ mod tests {
     #[test]
     fn files_are_listed_with_their_sizes() {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("wal")).unwrap();
-        for (name, bytes) in [("store.db", 5), ("LOCK", 0), ("wal/b.seg", 2), ("wal/a.seg", 1)] {
+        for name in ["kept/w", "kept/v", "wal/w"] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
+        }
+        for (name, bytes) in [("store.db", 5), ("LOCK", 0), ("kept/v/a.seg", 2), ("kept/w/a.seg", 1)] {
             fs::write(dir.path().join(name), vec![0; bytes]).unwrap();
         }
         let found: Vec<_> = files(dir.path()).unwrap().into_iter().map(|file| (file.name, file.bytes)).collect();
-        let expected = [("LOCK", 0), ("store.db", 5), ("wal/a.seg", 1), ("wal/b.seg", 2)];
+        let expected = [("LOCK", 0), ("store.db", 5), ("kept/", 3)];
         assert_eq!(found, expected.map(|(name, bytes)| (name.to_owned(), bytes)));
     }
 }

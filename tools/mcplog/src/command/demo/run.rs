@@ -57,6 +57,7 @@ async fn record(dir: &Path, start: Instant) -> Result<(), CliError> {
     let steps = Steps;
     let mut config = Config::new(dir);
     config.keep_segments_bytes = Some(KEEP_SEGMENTS_BYTES);
+    config.program = Some("mcplog demo".to_owned());
     let store = Store::open(config).map_err(|error| CliError::Failed(error.to_string()))?;
     let bookshop = Bookshop::start().await.map_err(failed("start the demo's server"))?;
     steps.done("MCP server", &format!("{}  {DIM}a bookshop, on the Rust SDK{DIM:#}", bookshop.url()));

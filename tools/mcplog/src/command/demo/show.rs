@@ -47,9 +47,12 @@ fn write_files(out: &mut dyn Write, files: &[StoreFile]) -> io::Result<()> {
     for file in files {
         let what = match file.name.as_str() {
             "store.db" => "the tables; sqlite3 opens them too",
-            "LOCK" => "one writer at a time",
+            "store-id" => "which store this is",
+            "LOCK" => "held by all who record",
+            "FOLD" => "held by the one who folds",
             "store.db-shm" | "store.db-wal" => "SQLite's own",
-            name if name.starts_with("wal/") => "the log: wal-inspect reads it",
+            "wal/" => "the log: wal-inspect reads it",
+            "kept/" => "the log that is folded, and kept for a while",
             _ => "",
         };
         writeln!(out, "  {:width$}  {:>8}  {DIM}{what}{DIM:#}", file.name, bytes(file.bytes))?;
@@ -94,14 +97,14 @@ mod tests {
 
     #[test]
     fn files_line_up_and_say_what_they_are() {
-        let files = [("LOCK", 0), ("store.db", 131_072), ("wal/00000001.seg", 8 << 20)]
+        let files = [("LOCK", 0), ("store.db", 131_072), ("kept/", 8 << 20)]
             .map(|(name, bytes)| StoreFile { name: name.to_owned(), bytes });
         let mut out = Vec::new();
         write_files(&mut out, &files).unwrap();
         let text = anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string();
-        let expected = "  LOCK                   0 B  one writer at a time\n  \
-                        store.db           128 KiB  the tables; sqlite3 opens them too\n  \
-                        wal/00000001.seg   8.0 MiB  the log: wal-inspect reads it\n";
+        let expected = "  LOCK           0 B  held by all who record\n  \
+                        store.db   128 KiB  the tables; sqlite3 opens them too\n  \
+                        kept/      8.0 MiB  the log that is folded, and kept for a while\n";
         assert_eq!(text, expected);
     }
 }

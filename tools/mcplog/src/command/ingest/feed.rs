@@ -46,7 +46,7 @@ pub(crate) fn run(args: &IngestArgs, out: &mut dyn Write) -> Result<u8, CliError
     let mut config = Config::new(&args.store.dir);
     args.limits.tell(&mut config);
     config.min_free_bytes = args.min_free;
-    config.is_import = true;
+    (config.is_import, config.program) = (true, Some("mcplog ingest".to_owned()));
     let store = Store::open(config).map_err(|error| CliError::Failed(error.to_string()))?;
     let batches = reader::spawn(input).map_err(|error| failed("start the reader", &error))?;
 

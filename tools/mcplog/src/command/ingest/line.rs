@@ -19,7 +19,10 @@ pub(super) enum Line<'a> {
     SchemaVersion(SchemaVersionLine<'a>),
 }
 
-/// Understands a line. `Ok(None)`: it is blank.
+/// What a log says of itself, as `wal-inspect dump --json` prints it: no event.
+const OF_THE_LOG: [&str; 4] = ["gap", "clock_step", "writer_began", "writer_ended"];
+
+/// Understands a line. `Ok(None)`: it is blank, or what a log says of itself.
 pub(super) fn parse(text: &[u8]) -> Result<Option<Line<'_>>, Reason> {
     let text = text.trim_ascii();
     match text.first() {
@@ -35,6 +38,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Option<Line<'_>>, Reason> {
         "session" => Line::Session(from_json(text)?),
         "session_closed" => Line::SessionClosed(from_json(text)?),
         "schema_version" => Line::SchemaVersion(from_json(text)?),
+        other if OF_THE_LOG.contains(&other) => return Ok(None),
         _ => {
             let expected = "request, session, session_closed or schema_version".to_owned();
             return Err(Reason::Wrong { field: "type".to_owned(), expected });
@@ -285,6 +289,13 @@ mod tests {
         let mut version = SchemaVersion::seen_again(TS, "p", "u", "tools/list", "h");
         version.caller = "c";
         assert_eq!(line.event(), version.into());
+    }
+
+    #[test]
+    fn what_a_log_says_of_itself_is_no_event() {
+        for kind in OF_THE_LOG {
+            assert!(parse(format!(r#"{{"type":"{kind}","sequence":1}}"#).as_bytes()).unwrap().is_none(), "{kind}");
+        }
     }
 
     const REQUEST: &str = r#"{"type":"request","request_id":"r","ts":1760000000000,"proxy":"p","method":"m","latency_us":2,"status":"ok""#;

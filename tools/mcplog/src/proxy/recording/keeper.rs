@@ -1,7 +1,6 @@
 //! The thread that has the store: opens it, tries again while that fails, notices that it died, and shuts it down.
 //!
-//! A thread of its own (`mcplog-store`), because opening a store may take long: recovery, a database to be brought up to
-//! date, a disk that hangs. It says what is not recorded and why; it must not hold up the traffic, and nothing that fails
+//! A thread of its own (`mcplog-store`), because opening a store may take long: a disk that hangs. It says what is not recorded and why; it must not hold up the traffic, and nothing that fails
 //! here ends the process.
 
 use super::board::{Board, Ended, Phase};
@@ -11,6 +10,7 @@ use super::known_schema::{KnownSchemas, known_schemas};
 use super::known_session::known_sessions;
 use super::retry::Retry;
 use super::switch::Switch;
+use crate::waiting::Waiting;
 use mcplog::burst::Burst;
 use mcplog::error::{IndexError, OpenError};
 use mcplog::{Config, Store};
@@ -21,11 +21,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// How long what an earlier run left in the log may take to be folded, before what is on record of schemas is read. Without
-/// it a schema may be recorded again that has not changed.
+/// How long what others left in the log may take to be folded, before what is on record of schemas is read. Without it a
+/// schema may be recorded again that has not changed.
 const CATCH_UP: Duration = Duration::from_secs(5);
-/// How often it looks whether it was told to stop meanwhile.
-const CATCH_UP_STEP: Duration = Duration::from_millis(100);
+/// How often it looks whether that is so.
+const CATCH_UP_STEP: Duration = Duration::from_millis(20);
 /// How often an open store is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// How long a store that died may take to end.
@@ -89,12 +89,13 @@ impl StoreKeeper {
     /// # Errors
     /// The system has no thread to give.
     pub(crate) fn start(
-        config: Config,
+        mut config: Config,
         switch: Arc<Switch>,
         must_be_readable: bool,
         proxy: &str,
         learners: Learners,
     ) -> std::io::Result<Self> {
+        config.program.get_or_insert_with(|| "mcplog proxy".to_owned());
         let board = Arc::new(Board::new(Arc::clone(&switch)));
         let (commands, told) = channel();
         let (finished, done) = channel();
@@ -244,19 +245,21 @@ impl Worker {
         }
     }
 
-    /// Reads what is on record of schemas, when what an earlier run left is folded; `Some`: it was told to stop meanwhile.
+    /// Reads what is on record of schemas, when what others left is folded; `Some`: it was told to stop meanwhile.
     fn learn_schemas(&mut self) -> Option<Duration> {
         let until = Instant::now() + CATCH_UP;
-        while let Some(Err(error)) = self.board.with_store(|store| store.wait_folded(CATCH_UP_STEP)) {
-            if Instant::now() >= until || !matches!(error, mcplog::error::WaitError::Timeout(_)) {
-                tracing::warn!(%error, "what an earlier run left in the log is not folded yet");
+        // As long as there is no database, nobody has folded anything, and everything waits.
+        let mut waiting = None;
+        while !self.is_folded(&mut waiting) {
+            if Instant::now() >= until {
+                tracing::warn!("what others left in the log is not folded yet");
                 break;
             }
             if !self.must_be_readable {
-                // Who starts the proxy need not wait for what an earlier run left.
+                // Who starts the proxy need not wait for what others left.
                 self.tell_first(Ok(()));
             }
-            match self.told.try_recv() {
+            match self.told.recv_timeout(CATCH_UP_STEP) {
                 Ok(Command::Stop(timeout)) => return Some(timeout),
                 Ok(Command::TryNow) | Err(_) => {}
             }
@@ -280,6 +283,14 @@ impl Worker {
         None
     }
 
+    /// Whether all is folded that was in the log when there first was a database to look into.
+    fn is_folded(&self, waiting: &mut Option<Waiting>) -> bool {
+        if waiting.is_none() {
+            *waiting = Waiting::in_store(&self.config.dir).ok();
+        }
+        waiting.as_ref().is_some_and(|waiting| waiting.left().is_ok_and(|left| left == 0))
+    }
+
     /// Reads what is on record of sessions. Where that can't be read, those that go on are recorded as ones that nobody knows.
     fn learn_sessions(&self) {
         match known_sessions(&self.config.dir, &self.proxy) {
@@ -294,7 +305,7 @@ impl Worker {
         self.board.enter(Phase::Waiting(reason.clone()));
         self.say(reason);
         if self.first.is_some() && matches!(error, NotRecording::Open(OpenError::Locked { .. })) {
-            // Another process has the store, such as the proxy that this one follows. It can be read.
+            // A process of an earlier mcplog has the store, such as the proxy that this one follows. It may be readable.
             self.learn_sessions();
         }
         self.tell_first(Err(error));
