@@ -1,6 +1,7 @@
 //! A plan says beforehand what a store then does.
 
 use super::*;
+use crate::segment::writer_folder::writer_folders;
 use crate::Request;
 use crate::ground::clock::now_ms;
 use crate::ground::sabotage::{self, Spot, fail};
@@ -33,7 +34,9 @@ fn kept() -> (tempfile::TempDir, Config) {
 }
 
 fn segments(config: &Config) -> Vec<PathBuf> {
-    crate::segment::directory::list(&config.wal_dir()).unwrap().into_iter().map(|file| file.path).collect()
+    let folders = writer_folders(&config.kept_dir()).unwrap().folders;
+    let files = folders.iter().flat_map(|folder| crate::segment::list(&folder.path).unwrap());
+    files.map(|file| file.path).collect()
 }
 
 fn paths<'p>(planned: impl Iterator<Item = &'p PlannedSegment>) -> Vec<PathBuf> {

@@ -192,30 +192,6 @@ fn a_damaged_segment_that_can_not_be_moved_keeps_neither_the_others_nor_the_shut
 }
 
 #[test]
-fn a_damaged_segment_that_can_not_be_moved_keeps_neither_the_others_nor_the_shutdown() {
-    let mut fixture = Fixture::new(|config| config.keep_segments_bytes = Some(u64::MAX));
-    fixture.record(4000);
-    fixture.shut_down();
-    fixture.remove_database();
-    let damaged = damage(&fixture, 120);
-    fixture.config.keep_segments_bytes = Some(0);
-    fixture.order(Spot::Quarantine, 0, u32::MAX, fail);
-    fixture.reopen();
-    fixture.store().wait_folded(PATIENCE).unwrap();
-    wait_until("the sound ones are retired", || fixture.segments().len() == 2);
-    assert!(damaged.exists());
-    assert!(fixture.wait_for_problem(Part::Fold).contains("move"));
-    let mut store = fixture.take_store();
-    let report = store.stop(PATIENCE);
-    assert!(!store.shared.give_up.load(Ordering::Relaxed), "it took all its time");
-    assert!(report.health.problems.contains_key(&Part::Fold), "{}", report.health);
-    drop(store);
-    fixture.cancel(Spot::Quarantine);
-    fixture.reopen();
-    wait_until("it is moved", || !damaged.exists());
-}
-
-#[test]
 fn a_first_segment_that_takes_long_is_waited_for() {
     let mut fixture = Fixture::new(|config| {
         sabotage::order(&config.dir, Spot::Prepare, 0, 1, || {
