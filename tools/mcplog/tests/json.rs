@@ -51,7 +51,7 @@ const OBJECTS: [(&str, &str, &str); 9] = [
 ];
 
 /// What the last line of every answer says.
-const ANSWER: &str = "complete in_use unfolded_records unfolded_since log_problem set_aside_records missing_records \
+const ANSWER: &str = "complete in_use unfolded_records unfolded_since log_problem missing_records \
                       dropped_events quarantined_records newer_records kept_since expired cut";
 const CHECK: &str = "in_use segments log_bytes records unfolded_records lost_records requests sessions database_bytes \
                      dropped_events quarantined_records newer_records limits clock_steps clock_ahead_ms quarantine_files \
