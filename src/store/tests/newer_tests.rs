@@ -166,7 +166,10 @@ impl Fixture {
     }
 
     fn wait_until_waiting(&self, records: u64) {
-        wait_until("so many wait", || self.store().stats().newer_records == records);
+        // The thread that folds opens the database some time after the store is open.
+        let told = || Query::open(&self.config.dir).and_then(|query| query.totals()).map(|totals| totals.newer_records);
+        wait_until("so many wait", || told().is_ok_and(|told| told == records as i64));
+        wait_until("the store knows it", || self.store().stats().newer_records == records);
     }
 
     /// Waits until all that was recorded and all that others left is folded.

@@ -60,8 +60,8 @@ fn assert_shutdown_tells_of_each_drop(fixture: &mut Fixture, heal: impl FnOnce(&
     assert_eq!((report.appended + report.dropped, report.dropped_untold), (fixture.recorded, 0), "{report:?}");
     assert!(report.dropped > 100, "what waited is given up: {report:?}");
     heal(fixture);
-    fixture.open_once_let_go();
-    fixture.store().wait_folded(PATIENCE).unwrap();
+    fixture.reopen();
+    fixture.fold();
     fixture.shut_down();
     let holdings = Holdings::read(fixture.dir());
     assert_eq!((holdings.numbers.len() as u64, holdings.gap_events), (report.appended, report.dropped));

@@ -130,10 +130,10 @@ fn what_is_lost_is_counted_once_however_often_it_is_written_again() {
     let mut fixture = unsynced(4000);
     let lost = SegmentReader::open(&fixture.segments()[1]).unwrap().mark().sealed.unwrap().frames;
     let lost = u64::from(lost);
-    // The first segment's sync fails, the second one can't be read back, and the first one's second writing is
+    // The first segment's sync fails, the second one can't be read any more, and the first one's second writing is
     // poisoned.
     fixture.order(Spot::SealedSync, 0, 1, fail);
-    fixture.order(Spot::ReadBack, 1, 1, fail);
+    sabotage::spoil(&fixture.segments()[1], 4096..u64::from(u32::MAX));
     fixture.order(Spot::Sync, 0, 1, fail);
     assert!(matches!(fixture.flush(), Err(WaitError::Sync(_))));
     let stats = fixture.store().stats();
