@@ -94,10 +94,15 @@ fn none_if_gone(error: PathError) -> Result<Vec<SegmentFile>, PathError> {
 /// The directory can't be read. What is wrong with its files is no error but a finding.
 pub fn examine_log(folder: &Path) -> Result<ExaminedLog, PathError> {
     let dir = folder.parent().and_then(store_of);
-    let store = dir.as_deref().and_then(|dir| store_identity::read(dir).ok().flatten());
+    let store = folder.parent().and_then(store_id);
     let tell = || told_by(dir.as_deref(), store);
     let places = LogPlaces { writer: writer_of(folder), folder: Some(folder.to_owned()), kept: None };
     ExaminedLog::of(&places, store, tell, |_| ()).map(Option::unwrap_or_default)
+}
+
+/// Which store the logs in `wal_dir` are a part of; `None` where nothing says so.
+pub fn store_id(wal_dir: &Path) -> Option<StoreId> {
+    store_identity::read(&store_of(wal_dir)?).ok().flatten()
 }
 
 /// What the numbers from `first` to `last` are, of the log of `writer` in the store whose logs lie in `wal_dir`: whoever reads
@@ -110,7 +115,7 @@ pub fn judge_missing(
     behind: SegmentId,
 ) -> Vec<Finding> {
     let dir = store_of(wal_dir);
-    let store = dir.as_deref().and_then(|dir| store_identity::read(dir).ok().flatten());
+    let store = store_id(wal_dir);
     let path = WriterFolder::within(wal_dir, writer).path;
     let was_durable = list(&path).is_ok_and(|files| {
         let mut readers = files.iter().filter_map(|file| SegmentReader::open(&file.path).ok());
