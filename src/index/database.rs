@@ -188,6 +188,11 @@ impl Index {
             self.checked(self.empty_wal())?;
             self.wal_in_doubt.store(false, Ordering::Relaxed);
         }
+        // What SQLite's WAL does not have is in the database, which was synced before the WAL was emptied. On a full disk there
+        // is no room for a commit, and none is needed.
+        if wal_bytes(&self.path) == 0 {
+            return Ok(());
+        }
         // Under FULL a commit syncs SQLite's WAL, and with it all commits before; but only a commit that writes a page.
         // An UPDATE that changes nothing writes no page; setting the header's user version always does.
         let full = self.connection.pragma_update(None, "synchronous", "FULL");
