@@ -32,7 +32,7 @@ impl Shared {
     pub(super) fn new(config: &Config, opening: &Opening) -> Self {
         Self {
             channel: Arc::new(Channel::new(config.channel_events, config.event_bytes_max())),
-            log: Arc::new(SegmentList::default()),
+            log: Arc::default(),
             progress: Arc::clone(&opening.progress),
             health: Arc::clone(&opening.health),
             clock: opening.clock.clone(),

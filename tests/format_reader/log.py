@@ -105,7 +105,7 @@ class Log:
         for place, segment in enumerate(self.segments):
             if segment is self.waits or self.stopped:
                 return
-            if segment.header == "misplaced":
+            if segment.header == "misplaced" and not self.living:
                 self.catch_up(segment.told, place, before)
             if segment.header != "intact":
                 continue
@@ -119,7 +119,8 @@ class Log:
                     self.catch_up(number, place, None)
                     self.taken[number] = segment
                     self.due = number + 1
-            if segment.sealed and not segment.wrong_mark:
+            # A living writer's log is never read to its end.
+            if segment.sealed and not segment.wrong_mark and not self.living:
                 self.catch_up(segment.base + segment.ends["sealed"][1], place, None)
             before = segment
 

@@ -150,7 +150,7 @@ fn the_checks_of_the_justfile_are_those_of_ci() {
 fn the_format_version_has_a_golden_segment_and_a_page() {
     let version = mcplog::segment::format::FORMAT_VERSION;
     for version in 1..=version {
-        let golden = format!("{}/tests/golden/v{version}/sealed.seg", env!("CARGO_MANIFEST_DIR"));
+        let golden = format!("{}/tests/golden/v{version}/store/store-id", env!("CARGO_MANIFEST_DIR"));
         assert!(Path::new(&golden).exists(), "version {version}");
     }
     let title = format!("# The mcplog log format, version {version}\n");

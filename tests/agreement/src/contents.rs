@@ -40,6 +40,8 @@ pub struct Contents {
     pub lost: BTreeMap<String, Ranges>,
     /// The last number of each writer that is folded.
     pub folded: BTreeMap<String, u64>,
+    /// The segment at which folding goes on, for each writer.
+    pub places: BTreeMap<String, u64>,
     /// The numbers of each writer that took an id when they were folded, those of a hole by its first one.
     pub runs: BTreeMap<String, Ranges>,
     /// Who wrote.
@@ -57,12 +59,6 @@ impl Contents {
         Holdings::try_read(dir)?;
         let path = dir.join("store.db");
         Self::query(&path).map_err(|error| format!("{}: {error}", path.display()))
-    }
-
-    /// The last number of each writer that a database has folded, whoever has it open; nothing as long as it says nothing.
-    pub fn checkpoints(dir: &Path) -> BTreeMap<String, u64> {
-        let open = || Connection::open_with_flags(dir.join("store.db"), OpenFlags::SQLITE_OPEN_READ_ONLY);
-        open().and_then(|database| checkpoints(&database)).unwrap_or_default()
     }
 
     fn query(path: &Path) -> rusqlite::Result<Self> {
@@ -118,7 +114,8 @@ impl Contents {
                 .into_iter()
                 .collect(),
             lost: lost.into_iter().map(|(writer, numbers)| (writer, numbers.into_iter().collect())).collect(),
-            folded: checkpoints(&database)?,
+            folded: checkpoints(&database, "sequence")?,
+            places: checkpoints(&database, "segment")?,
             runs,
             writers: rows(&database, writers, |row| {
                 Ok((row.get(0)?, WriterRow { process_id: row.get(1)?, ended: row.get(2)? }))
@@ -141,9 +138,9 @@ pub fn name(writer: Id, number: u64) -> Name {
     (crate::bytes::id_text(writer), number)
 }
 
-fn checkpoints(database: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
-    let sql = "SELECT writers.writer, sequence FROM checkpoint JOIN writers ON writers.id = checkpoint.writer";
-    Ok(rows(database, sql, |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect())
+fn checkpoints(database: &Connection, column: &str) -> rusqlite::Result<BTreeMap<String, u64>> {
+    let sql = "SELECT writers.writer, column_ FROM checkpoint JOIN writers ON writers.id = checkpoint.writer";
+    Ok(rows(database, &sql.replace("column_", column), |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect())
 }
 
 fn rows<T>(

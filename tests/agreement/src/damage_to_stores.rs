@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) fn remove_database(store: &mut StoreImage, _: &mut Rng, _: &Foreign) -> Option<String> {
     store.folded.clear();
+    store.places.clear();
     store.database_store = None;
     store.database.take().map(|_| String::new())
 }
@@ -16,11 +17,9 @@ pub(crate) fn remove_database(store: &mut StoreImage, _: &mut Rng, _: &Foreign) 
 pub(crate) fn other_database(store: &mut StoreImage, rng: &mut Rng, foreign: &Foreign) -> Option<String> {
     let recording = &foreign.0[rng.usize(..foreign.0.len())];
     let stage = recording.stages.last()?;
-    (store.folded, store.database) = (
-        stage.folded.clone(),
-        Some(if std::env::var_os("NODB").is_some() { Vec::new() } else { stage.database().to_vec() }),
-    );
+    (store.folded, store.database) = (stage.folded.clone(), Some(stage.database().to_vec()));
     store.database_store = Some(recording.store);
+    store.places = stage.places().clone();
     Some(id_text(recording.store))
 }
 

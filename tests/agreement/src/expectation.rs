@@ -22,8 +22,10 @@ pub struct Expectation {
     pub read: Logs,
     /// Of who reads what lies in `wal/`, and knows nothing of what is folded.
     pub read_unknowing: Logs,
-    /// Of who folds what lies in `wal/`.
+    /// Of who folds what lies in `wal/`, from where the database says.
     pub folded: Logs,
+    /// Of who would fold it, and looks at everything.
+    pub folded_whole: Logs,
     /// Of who makes a new database from what lies anywhere.
     pub rebuilt: Logs,
 }
@@ -33,11 +35,13 @@ impl Expectation {
     pub fn of(store: &StoreImage) -> Self {
         let found = told_store(store);
         let id = found.unwrap_or(store.store);
-        let logs = |folded: Option<&BTreeMap<Id, u64>>, is_folding: bool| {
+        let logs = |folded: Option<&BTreeMap<Id, u64>>, is_folding: bool, goes_on: bool| {
             let log = |(writer, folder): (Id, &FolderImage)| {
                 let folded = folded.map(|folded| folded.get(&writer).copied().unwrap_or(0));
+                // Who folds goes on where the database says; who reads looks at everything.
+                let from_segment = store.places.get(&writer).copied().filter(|_| goes_on).unwrap_or(0);
                 let question =
-                    Question { store: id, writer, folded, is_folding, from_segment: 0, meanings: &store.meanings };
+                    Question { store: id, writer, folded, is_folding, from_segment, meanings: &store.meanings };
                 (id_text(writer), LogModel::of(folder, question))
             };
             store.logs(Place::Wal).map(log).collect::<Logs>()
@@ -47,9 +51,10 @@ impl Expectation {
             store: found,
             is_refused: found.is_none() || has_earlier_layout(store),
             has_foreign_database: has_database && store.database_store != found,
-            read: logs(has_database.then_some(&store.folded), false),
-            read_unknowing: logs(None, false),
-            folded: logs(Some(&store.folded), true),
+            read: logs(has_database.then_some(&store.folded), false, false),
+            read_unknowing: logs(None, false, false),
+            folded: logs(Some(&store.folded), true, true),
+            folded_whole: logs(Some(&store.folded), true, false),
             rebuilt: rebuilt(store, id),
         }
     }

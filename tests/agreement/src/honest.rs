@@ -31,9 +31,10 @@ fn choose_database(image: &mut StoreImage, stage: &Stage, rng: &mut Rng, words: 
         words.push("without a database".to_owned());
         return;
     }
-    image.database = Some(if std::env::var_os("NODB").is_some() { Vec::new() } else { stage.database().to_vec() });
+    image.database = Some(stage.database().to_vec());
     image.database_store = Some(image.store);
     image.folded = stage.folded.clone();
+    image.places = stage.places().clone();
     words.push(format!("{} folded", stage.folded.values().sum::<u64>()));
 }
 

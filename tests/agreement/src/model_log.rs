@@ -63,6 +63,8 @@ pub struct LogModel {
     pub lost: Ranges,
     /// Something in it keeps it waiting, from there on.
     pub waits: bool,
+    /// A hole that is not yet one keeps it waiting, from there on.
+    pub is_held_up: bool,
     /// What there is to say of it.
     pub verdict: Verdict,
 }
@@ -108,8 +110,8 @@ impl LogModel {
             .iter()
             .position(|(id, _, state)| *id >= question.from_segment && is_waiting(state, question.is_folding));
         let looked_at = files[..waiting.unwrap_or(files.len())].iter().filter(|(id, ..)| *id >= question.from_segment);
-        let told: Vec<Told> = looked_at.clone().filter_map(|(_, _, state)| Told::of(state)).collect();
         let read: Vec<(u64, &Reading)> = looked_at
+            .clone()
             .filter_map(|(id, _, state)| match state {
                 FileState::Read(reading) => Some((*id, reading.as_ref())),
                 _ => None,
@@ -121,6 +123,7 @@ impl LogModel {
             .max_by_key(|(number, _)| *number)
             .is_some_and(|(_, payload)| meaning(payload, question.meanings) == Meaning::Ended);
         let is_living = is_living && !has_ended;
+        let told: Vec<Told> = looked_at.filter_map(|(_, _, state)| Told::of(state, is_living)).collect();
         let first = read.first().map_or(1, |(_, reading)| reading.header.base);
         let due = question.folded.map_or(first, |folded| folded + 1);
         let mut taken = take(&read, due, question.meanings);
@@ -143,6 +146,8 @@ impl LogModel {
         };
         let models = files.into_iter().enumerate().map(|(place, (_, name, state))| {
             let mut file = file_model(state, is_living, question.meanings);
+            // What is done with does not wait; but another store's file is not this store's to be done with.
+            file.waits = file.state == FileState::OtherStore;
             if let Some(waiting) = waiting.filter(|waiting| place >= *waiting) {
                 file.waits = true;
                 // Nobody looks behind it.
@@ -154,7 +159,7 @@ impl LogModel {
         });
         let files: BTreeMap<_, _> = models.collect();
         let verdict = files.values().map(|file| file.verdict).max().unwrap_or(Verdict::Sound).max(hole);
-        Self { files, taken, lost, waits: waiting.is_some(), verdict }
+        Self { files, taken, lost, waits: waiting.is_some(), is_held_up: not_yet.is_some(), verdict }
     }
 
     /// The last number that is folded once everything of it is folded.
@@ -220,14 +225,17 @@ struct Told {
 }
 
 impl Told {
-    fn of(state: &FileState) -> Option<Self> {
+    /// What only a mark tells counts once a log is read to its end, which that of a living writer never is.
+    fn of(state: &FileState, is_living: bool) -> Option<Self> {
         match state {
             FileState::Read(reading) => Some(Self {
                 base: Some(reading.header.base),
-                follows: reading.told(),
+                follows: if is_living { reading.follows } else { reading.told() },
                 is_sealed: reading.mark.sealed.is_some(),
             }),
-            FileState::Misplaced(Some(follows)) => Some(Self { base: None, follows: *follows, is_sealed: false }),
+            FileState::Misplaced(Some(follows)) if !is_living => {
+                Some(Self { base: None, follows: *follows, is_sealed: false })
+            }
             _ => None,
         }
     }

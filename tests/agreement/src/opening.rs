@@ -2,22 +2,23 @@
 
 use crate::bytes::{Id, id_text};
 use crate::contents::Contents;
+use crate::store_image::Place;
 use mcplog::rebuild::{Rebuild, RebuildError, Source};
 use mcplog::{Config, Store};
 use mcplog_fixture::{PATIENCE, directory};
 use rusqlite::Connection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A store's directory: files by their path within it.
 pub type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// How long a store may take to fold a few hundred records.
-const FOLDING_MAX: Duration = Duration::from_secs(20);
-/// How often to look.
-const LOOK_STEP: Duration = Duration::from_millis(2);
+const FOLDING_MAX: Duration = Duration::from_secs(10);
+/// How long one may take that is not to fold anything.
+const HOPELESS_FOLDING_MAX: Duration = Duration::from_millis(200);
 
 /// What an opening, or a rebuild, leaves.
 #[derive(Clone, Debug)]
@@ -26,27 +27,25 @@ pub struct Left {
     pub contents: Result<Contents, String>,
     /// The files of the store but for the database's and the locks.
     pub files: Files,
+    /// The folders in `wal/`, empty ones too.
+    pub folders: BTreeSet<String>,
     /// What a rebuild said would be lost, and was made to give up.
     pub refused: Option<String>,
+    /// Why a store could not do all that there was to do.
+    pub trouble: Option<String>,
 }
 
-/// Opens the store in `dir`, waits until something is so of it, shuts it down, and looks.
+/// Opens the store in `dir`, lets it fold and retire all that it can, shuts it down, and looks. `is_hopeless`: it can't.
 ///
 /// # Errors
 /// The store can't be opened.
-pub fn open(dir: &Path, is_done: impl Fn(&Path) -> bool) -> Result<Left, String> {
+pub fn open(dir: &Path, is_hopeless: bool) -> Result<Left, String> {
     let store = Store::open(config(dir)).map_err(|error| error.to_string())?;
-    let started = Instant::now();
-    while !is_done(dir) && started.elapsed() < FOLDING_MAX {
-        std::thread::sleep(LOOK_STEP);
-    }
-    let is_late = !is_done(dir);
+    let done = store.wait_expired(if is_hopeless { HOPELESS_FOLDING_MAX } else { FOLDING_MAX });
     let health = store.stats().health;
     store.shutdown(PATIENCE);
     let mut left = left(dir);
-    if let (true, Err(error)) = (is_late, &left.contents) {
-        left.contents = Err(format!("never done: {health}; {error}"));
-    }
+    left.trouble = done.err().map(|error| format!("{error}; {health}"));
     Ok(left)
 }
 
@@ -54,13 +53,13 @@ pub fn open(dir: &Path, is_done: impl Fn(&Path) -> bool) -> Result<Left, String>
 ///
 /// # Errors
 /// It does not.
-pub fn fold(dir: &Path, folded: &BTreeMap<Id, u64>) -> Result<(), String> {
+pub fn fold(dir: &Path, folded: &BTreeMap<Id, u64>) -> Result<Contents, String> {
     let folded: BTreeMap<String, u64> = folded.iter().map(|(writer, last)| (id_text(*writer), *last)).collect();
-    let left = open(dir, |dir| dir.join("store.db").exists() && Contents::checkpoints(dir) == folded)?;
-    match left.contents {
-        Ok(contents) if contents.folded == folded => Ok(()),
-        Ok(contents) => Err(format!("expected {folded:?}, folded {:?}", contents.folded)),
-        Err(error) => Err(error),
+    let left = open(dir, false)?;
+    match (left.contents, left.trouble) {
+        (Ok(contents), None) if contents.folded == folded => Ok(contents),
+        (Ok(contents), trouble) => Err(format!("expected {folded:?}, folded {:?}; {trouble:?}", contents.folded)),
+        (Err(error), trouble) => Err(format!("{error}; {trouble:?}")),
     }
 }
 
@@ -112,7 +111,9 @@ fn left(dir: &Path) -> Left {
     let contents = Contents::read(dir);
     let mut files = files(dir);
     files.retain(|path, _| path.components().count() > 1);
-    Left { contents, files, refused: None }
+    let folders = std::fs::read_dir(dir.join(Place::Wal.name())).into_iter().flatten().flatten();
+    let folders = folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    Left { contents, files, folders, refused: None, trouble: None }
 }
 
 /// Keeps all segments, so that what is missing afterwards was not retired.

@@ -2,7 +2,7 @@
 //!
 //! Made once for each recipe and process, from a seed of its own.
 
-use crate::bytes::{Header, Id, LEVEL, VERSION, id_text};
+use crate::bytes::{Header, Id, LEVEL, VERSION, id_from, id_text};
 use crate::life::{Life, Meanings, Recipe};
 use crate::opening;
 use crate::segment_image::SegmentImage;
@@ -68,7 +68,7 @@ pub struct Stage {
     pub folded: BTreeMap<Id, u64>,
     /// The store then: what is not folded was not recorded yet.
     store: StoreImage,
-    database: OnceLock<Vec<u8>>,
+    database: OnceLock<(Vec<u8>, BTreeMap<Id, u64>)>,
 }
 
 /// An honest store.
@@ -142,12 +142,22 @@ impl Stage {
     /// # Panics
     /// The store can't be folded.
     pub fn database(&self) -> &[u8] {
+        &self.made().0
+    }
+
+    /// The segment at which folding goes on then, for each writer.
+    pub fn places(&self) -> &BTreeMap<Id, u64> {
+        &self.made().1
+    }
+
+    fn made(&self) -> &(Vec<u8>, BTreeMap<Id, u64>) {
         self.database.get_or_init(|| {
             let root = tempfile::tempdir().expect("a directory");
             let dir = root.path().join("store");
             let _held = self.store.write(&dir);
-            opening::fold(&dir, &self.folded).expect("an honest store is folded");
-            opening::database_of(&dir)
+            let contents = opening::fold(&dir, &self.folded).expect("an honest store is folded");
+            let places = contents.places.iter().filter_map(|(writer, segment)| Some((id_from(writer)?, *segment)));
+            (opening::database_of(&dir), places.collect())
         })
     }
 }

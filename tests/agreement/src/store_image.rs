@@ -55,6 +55,8 @@ pub struct StoreImage {
     pub database_store: Option<Id>,
     /// The last number of each writer that the database has folded.
     pub folded: BTreeMap<Id, u64>,
+    /// The segment of each writer at which it goes on folding.
+    pub places: BTreeMap<Id, u64>,
     /// What each payload means, forged ones too.
     pub meanings: Meanings,
 }
@@ -105,6 +107,7 @@ impl StoreImage {
             database: None,
             database_store: None,
             folded: BTreeMap::new(),
+            places: BTreeMap::new(),
             meanings,
         }
     }

@@ -15,7 +15,7 @@ const REQUEST: &str = "id request_id ts proxy session_id client_name method tool
                        outcome cause direction principal trace_id parent_span_id retry_of input_wait_us notes";
 
 /// The headings of the page, the command lines that print such objects, and the members.
-const OBJECTS: [(&str, &str, &str); 8] = [
+const OBJECTS: [(&str, &str, &str); 9] = [
     ("mcplog logs", "logs", REQUEST),
     ("mcplog slow", "slow", REQUEST),
     (
@@ -42,6 +42,11 @@ const OBJECTS: [(&str, &str, &str); 8] = [
         "mcplog schema --changes",
         "schema --changes",
         "id detected_at proxy upstream_url method change_type item_name old_hash new_hash caller",
+    ),
+    (
+        "mcplog writers",
+        "writers",
+        "writer_id process_id host program program_version started_at last_seen_at ended_at ended folded_records state",
     ),
 ];
 

@@ -2,7 +2,7 @@
 
 mod fixture;
 
-use fixture::{Log, Running, STORE, inspect, patch, unwrapped};
+use fixture::{FOLDER, Log, Running, STORE, inspect, patch, unwrapped};
 use mcplog::SyncPolicy;
 use mcplog::position::{Offset, WriterId};
 use mcplog::segment::format::{Extent, MARK_OFFSETS, Mark};
@@ -100,7 +100,7 @@ fn what_nobody_may_look_into_is_1_and_not_told_as_having_no_segments() {
         }
     }
     // Somebody who may do everything would be no test.
-    for (path, mode) in [(log.dir().to_owned(), 0o755), (log.wal(), 0o755), (log.segment(0), 0o644)] {
+    for (path, mode) in [(log.dir().to_owned(), 0o755), (log.wal(), 0o755), (log.folder().to_owned(), 0o755)] {
         std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     }
     log.segments().iter().for_each(|path| std::fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap());
@@ -161,25 +161,33 @@ fn segments_that_were_never_started_are_2() {
 }
 
 #[test]
-fn a_file_that_lost_its_first_page_is_3() {
+fn a_file_that_lost_its_first_page_is_3_and_2_where_a_power_cut_may_have_taken_that_and_no_record_is_lost() {
     type Lose = fn(&Log);
-    let losses: &[(&str, Lose)] = &[
-        ("zeros, and frames behind them", |log| patch(&log.segment(1), 0, &[0; 4096])),
-        ("a header of zeros", |log| patch(&log.segment(1), 0, &[0; 64])),
-        ("cut to its header", |log| log.truncate(1, 64)),
-        ("cut within its first page", |log| log.truncate(1, 4_095)),
-        ("cut within its header", |log| log.truncate(1, 10)),
+    let losses: &[(&str, Lose, i32)] = &[
+        ("zeros, and frames behind them", |log| patch(&log.segment(1), 0, &[0; 4096]), 2),
+        ("a header of zeros", |log| patch(&log.segment(1), 0, &[0; 96]), 2),
+        ("cut to its header", |log| log.truncate(1, 96), 3),
+        ("cut within its first page", |log| log.truncate(1, 4_095), 3),
+        ("cut within its header", |log| log.truncate(1, 10), 3),
     ];
-    for (name, lose) in losses {
-        let log = Log::of_segments();
-        lose(&log);
-        for command in COMMANDS {
-            // Tail looks no further than its ten records.
-            let arguments = if command == "tail" { vec![command, "-n", "100000"] } else { vec![command] };
-            let (text, code) = log.run(&arguments);
-            assert_eq!(code, 3, "{name}, {command}: {text}");
-            assert!(!text.contains("nothing that was durable is lost"), "{name}, {command}: {text}");
-        }
+    let folded = Log::of_segments().folded();
+    for (name, lose, expected) in losses {
+        let lost = |log: Log, expected: i32| {
+            lose(&log);
+            for command in COMMANDS {
+                // Tail looks no further than its ten records.
+                let arguments = if command == "tail" { vec![command, "-n", "100000"] } else { vec![command] };
+                let (text, code) = log.run(&arguments);
+                assert_eq!(code, expected, "{name}, {command}: {text}");
+                assert!(!text.contains("nothing that was durable is lost"), "{name}, {command}: {text}");
+            }
+        };
+        lost(Log::of_segments(), *expected);
+        lost(folded.copied(), *expected);
+        // Not folded, and durable once, as the segments behind it prove.
+        let log = folded.copied();
+        log.fold_up_to(1_180);
+        lost(log, 3);
     }
 }
 
@@ -204,7 +212,7 @@ fn every_flipped_byte_of_what_is_vouched_for_is_3_also_in_the_version_and_one_in
     let path = log.segment(0);
     let whole = std::fs::read(&path).unwrap();
     let (offsets, extent) = log.frames(0);
-    let header = (0..64).step_by(7).chain(8..10);
+    let header = (0..96).step_by(7).chain(8..10);
     let frames = (offsets[0]..extent.end.0).step_by(13);
     for offset in header.chain(frames) {
         std::fs::write(&path, &whole).unwrap();
@@ -317,7 +325,7 @@ fn corruption_outweighs_a_torn_tail() {
 
 #[test]
 fn missing_numbers_are_lost_above_the_checkpoint_folded_below_it_and_without_a_database_nobody_can_say() {
-    let log = Log::of_segments();
+    let log = Log::of_segments().folded();
     let (first, last) =
         (u64::from(log.frames(0).1.frames) + 1, log.reader(&log.segment(2)).header().base_sequence.0 - 1);
     let count = last + 1 - first;
@@ -351,13 +359,13 @@ fn what_is_folded_is_asked_of_a_running_store_and_of_one_that_nobody_may_write_t
     let running = Running::new();
     running.record(1..=Log::RECORDS);
     running.store().wait_folded(fixture::PATIENCE).unwrap();
-    std::fs::remove_file(running.segment(1)).unwrap();
+    std::fs::remove_file(&running.segments()[1]).unwrap();
     let mut tool = inspect(running.root());
     tool.args(["verify", STORE]);
     let (text, code) = fixture::outcome(tool);
     assert!(code == 0 && unwrapped(&text).contains("and folded"), "{code}: {text}");
 
-    let log = Log::of_segments();
+    let log = Log::of_segments().folded();
     std::fs::remove_file(log.segment(1)).unwrap();
     let files = || mcplog_fixture::directory::contents(log.dir());
     let before = files();
@@ -454,7 +462,7 @@ fn files_may_be_named_one_by_one_and_a_damaged_neighbour_does_not_matter() {
     let log = Log::of_segments();
     log.flip(0, 4_120);
     let mut command = inspect(log.root());
-    command.args(["verify", "data/wal/000000000002.seg", "data/wal/000000000003.seg"]);
+    command.args(["verify", &format!("{FOLDER}/000000000002.seg"), &format!("{FOLDER}/000000000003.seg")]);
     assert_eq!(fixture::outcome(command).1, 0);
     let mut command = inspect(log.root());
     command.args(["verify", "data/wal"]);

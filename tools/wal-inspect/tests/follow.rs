@@ -85,10 +85,20 @@ fn is_record(object: &Value) -> bool {
     object["kind_number"].is_number()
 }
 
+fn is_event(object: &Value) -> bool {
+    is_record(object) && !matches!(object["type"].as_str(), Some("writer_began" | "writer_ended"))
+}
+
+/// The number of the record of that event, in the log of a writer that is running: the first record tells who writes.
+fn record_of(event: u64) -> u64 {
+    event + 1
+}
+
+/// The numbers of the records, but for those of the log itself.
 fn sequences(objects: &[Value]) -> Vec<u64> {
     objects
         .iter()
-        .filter(|object| is_record(object))
+        .filter(|object| is_event(object))
         .map(|object| object["sequence"].as_u64().expect("a number"))
         .collect()
 }
@@ -99,10 +109,10 @@ fn a_writer_at_full_speed_is_followed_without_a_gap_over_many_rotations() {
     let mut following = Following::start(running.dir(), &["-n", "100000"]);
     const RECORDS: u64 = 60_000;
     running.record(1..=RECORDS);
-    following.wait_for(RECORDS);
+    following.wait_for(record_of(RECORDS));
     let (objects, code) = following.interrupt();
     assert_eq!(code, 0);
-    assert_eq!(sequences(&objects), (1..=RECORDS).collect::<Vec<_>>());
+    assert_eq!(sequences(&objects), (record_of(1)..=record_of(RECORDS)).collect::<Vec<_>>());
     assert!(objects.iter().all(is_record), "{:?}", objects.iter().find(|object| !is_record(object)));
     let last_segment = objects.last().unwrap()["segment"].as_u64().unwrap();
     assert!(last_segment > 10, "{last_segment} segments");
@@ -114,6 +124,7 @@ fn several_threads_that_write_and_sync_at_full_speed_are_followed_without_a_step
     let running = Running::with(|config| config.sync = SyncPolicy::Always);
     let mut following = Following::start(running.dir(), &["-n", "100000"]);
     let (threads, events) = (4, 5_000_u64);
+    running.record(0..1);
     std::thread::scope(|scope| {
         for thread in 0..threads {
             let recorder = running.store().recorder();
@@ -135,10 +146,10 @@ fn several_threads_that_write_and_sync_at_full_speed_are_followed_without_a_step
             assert_eq!(verify.status.code(), Some(0), "{}", String::from_utf8_lossy(&verify.stdout));
         }
     });
-    following.wait_for(threads * events);
+    following.wait_for(record_of(threads * events + 1));
     let (objects, code) = following.interrupt();
     assert_eq!(code, 0);
-    assert_eq!(sequences(&objects), (1..=threads * events).collect::<Vec<_>>());
+    assert_eq!(sequences(&objects), (record_of(1)..=record_of(threads * events + 1)).collect::<Vec<_>>());
     assert!(objects.iter().all(is_record), "{:?}", objects.iter().find(|object| !is_record(object)));
 }
 
@@ -154,7 +165,7 @@ fn segments_that_are_retired_while_they_are_followed_are_accounted_for_to_the_re
         // Lets the compactor catch up, so that segments do get retired.
         running.store().wait_folded(PATIENCE).unwrap();
     }
-    following.wait_for(RECORDS);
+    following.wait_for(record_of(RECORDS));
     let (objects, code) = following.interrupt();
     assert_eq!(code, 0);
     let mut next = None;
@@ -162,18 +173,19 @@ fn segments_that_are_retired_while_they_are_followed_are_accounted_for_to_the_re
         let sequence = object["sequence"].as_u64().unwrap();
         assert!(next.is_none_or(|next| sequence == next), "{next:?} was due: {object}");
         next = Some(match object["type"].as_str().unwrap() {
-            "request" => sequence + 1,
+            "request" | "writer_began" => sequence + 1,
             "finding" if object["kind"] == "folded_records_missing" => sequence + object["records"].as_u64().unwrap(),
             other => panic!("{other}: {object}"),
         });
     }
-    assert_eq!(next, Some(RECORDS + 1));
-    assert!(!running.dir().join("wal/000000000001.seg").exists(), "nothing was retired; the test tested nothing");
+    assert_eq!(next, Some(record_of(RECORDS) + 1));
+    assert!(!running.folder().join("000000000001.seg").exists(), "nothing was retired; the test tested nothing");
 }
 
 #[test]
 fn records_that_were_retired_unread_are_counted() {
-    let log = Log::of_segments();
+    let log = Log::of_segments().folded();
+    let _writer = log.come_alive();
     let following_from = log.segments()[0].clone();
     let hidden: Vec<_> = log.segments()[1..].to_vec();
     let aside = log.root().join("aside");
@@ -200,6 +212,7 @@ fn records_that_were_retired_unread_are_counted() {
 #[test]
 fn what_is_written_again_after_a_failed_sync_is_told_once() {
     let log = Log::of_segments();
+    let _writer = log.come_alive();
     log.change_header(2, |header| header.base_sequence.0 -= 10);
     let aside = log.root().join("aside");
     let again = log.segment(2);
@@ -220,6 +233,7 @@ fn what_is_written_again_after_a_failed_sync_is_told_once() {
 #[test]
 fn a_torn_tail_is_not_yet_and_is_read_when_it_is_whole() {
     let log = Log::killed_before_a_sync();
+    let _writer = log.come_alive();
     let (offsets, extent) = log.frames(0);
     let path = log.segment(0);
     let whole = std::fs::read(&path).unwrap();
@@ -236,7 +250,8 @@ fn a_torn_tail_is_not_yet_and_is_read_when_it_is_whole() {
 
 #[test]
 fn a_tail_that_stays_torn_behind_a_newer_segment_is_reported() {
-    let log = Log::of_segments();
+    let log = Log::of_segments().folded();
+    let _writer = log.come_alive();
     let last = log.segments().len() - 1;
     let aside = log.root().join("aside");
     let newest = log.segment(last);
@@ -263,37 +278,35 @@ fn a_tail_that_stays_torn_behind_a_newer_segment_is_reported() {
 #[test]
 fn a_store_that_is_restarted_is_followed_on() {
     let mut running = Running::with(|config| config.sync = SyncPolicy::Never);
+    let mut following = Following::start(running.dir(), &["--kind", "request"]);
     running.record(1..=10);
-    let mut following = Following::start(running.dir(), &["-n", "10"]);
-    following.wait_for(10);
+    following.wait_for(record_of(10));
     running.reopen();
-    running.record(11..=20);
-    following.wait_for(20);
+    // A log of its own, which begins anew.
+    running.record(11..=21);
+    following.wait_for(record_of(11));
     let (objects, code) = following.interrupt();
-    assert_eq!((sequences(&objects), objects.len(), code), ((1..=20).collect(), 20, 0));
+    let expected: Vec<_> = (1..=10).chain(1..=11).map(record_of).collect();
+    assert_eq!((sequences(&objects), objects.len(), code), (expected, 21, 0));
 }
 
 #[test]
 fn following_may_begin_before_the_first_segment_and_with_no_old_records() {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir_all(dir.path().join("wal")).unwrap();
-    let mut waiting = Following::start(dir.path(), &[]);
+    let mut running = Running::closed();
+    std::fs::create_dir_all(running.wal()).unwrap();
+    let mut waiting = Following::start(running.dir(), &[]);
     waiting.expect_silence();
-    let running = Running::new();
+    running.open();
     running.record(1..=3);
+    waiting.wait_for(record_of(3));
     let mut fresh = Following::start(running.dir(), &["-n", "0"]);
     fresh.expect_silence();
-    for segment in mcplog::segment::list(&running.dir().join("wal")).unwrap() {
-        let name = segment.path.file_name().unwrap();
-        std::fs::copy(&segment.path, dir.path().join("aside")).unwrap();
-        std::fs::rename(dir.path().join("aside"), dir.path().join("wal").join(name)).unwrap();
-    }
-    waiting.wait_for(3);
     running.record(4..=5);
-    fresh.wait_for(5);
-    assert_eq!(sequences(&waiting.interrupt().0), [1, 2, 3]);
+    waiting.wait_for(record_of(5));
+    fresh.wait_for(record_of(5));
+    assert_eq!(sequences(&waiting.interrupt().0), [2, 3, 4, 5, 6]);
     let (objects, code) = fresh.interrupt();
-    assert_eq!((sequences(&objects), code), (vec![4, 5], 0));
+    assert_eq!((sequences(&objects), code), (vec![5, 6], 0));
 }
 
 #[test]
@@ -301,9 +314,9 @@ fn filters_hold_while_following() {
     let running = Running::new();
     let mut following = Following::start(running.dir(), &["--kind", "session,closed", "--session", "0123"]);
     running.record_samples();
-    following.wait_for(6);
+    following.wait_for(record_of(6));
     let (objects, code) = following.interrupt();
-    assert_eq!((sequences(&objects), code), (vec![1, 6], 0));
+    assert_eq!((sequences(&objects), code), (vec![record_of(1), record_of(6)], 0));
 }
 
 #[test]
@@ -311,7 +324,7 @@ fn a_follower_whose_reader_is_gone_ends_by_itself() {
     let running = Running::new();
     running.record(1..=3);
     let mut following = Following::start(running.dir(), &[]);
-    following.wait_for(3);
+    following.wait_for(record_of(3));
     let Following { mut child, lines, .. } = following;
     // `| head -3`: the reading thread ends with the next line, and the pipe with it.
     drop(lines);

@@ -249,7 +249,7 @@ fn list_and_verify_show_each_writers_segments_together_the_oldest_log_first() {
         let (text, code) = logs.run(&[command, "data"]);
         assert_eq!(code, 0, "{text}");
         let writers: Vec<_> = text.lines().filter(|line| line.starts_with("writer ")).collect();
-        let expected = [1, 2, 3].map(|id| format!("writer {}", WriterId([id; 16])));
+        let expected = [1, 2, 3].map(|id| format!("writer {}  data/wal", WriterId([id; 16])));
         assert_eq!(writers, expected, "{command}: {text}");
     }
     let (text, _) = logs.run(&["verify", "data"]);

@@ -75,7 +75,7 @@ fn look_at(source: &Source) -> Result<Option<SegmentReport>, Failure> {
     };
     let header = *reader.header();
     let mut report = SegmentReport::new(source.place(Some(header)));
-    report.findings.extend(source.part_finding());
+    report.findings.extend(source.part_findings(&header));
     if let Some(finding) = cut_below_the_mark(&reader)? {
         report.add(source.foresee(finding));
     } else {
@@ -112,10 +112,10 @@ fn show(listed: &[Row], output: &mut Output) -> Result<(), Failure> {
     output.line(heading)?;
     let mut shown = None;
     for (Row { before, report }, row) in listed.iter().zip(rows) {
-        let writer = report.place.writer();
-        if shown != Some(writer) {
-            output.line(&writer_line(writer))?;
-            shown = Some(writer);
+        let log = (report.place.writer(), report.place.directory());
+        if shown.as_ref() != Some(&log) {
+            output.line(&writer_line(&report.place))?;
+            shown = Some(log);
         }
         for finding in before {
             show_finding(output, FINDING_INDENT, finding)?;
@@ -152,6 +152,6 @@ fn row(report: &SegmentReport, clock: &Clock) -> Vec<Cell<'static>> {
         Cell::owned(report.sequences().map_or_else(dash, |(first, last)| format!("{first}–{last}"))),
         Cell::owned(bytes(report.bytes)),
         Cell::owned(durable),
-        Cell::owned(report.place.file.clone()).styled(DIM),
+        Cell::owned(report.place.file_name()).styled(DIM),
     ]
 }

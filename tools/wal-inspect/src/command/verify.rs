@@ -63,8 +63,9 @@ pub(crate) fn run(arguments: &VerifyArguments, output: &mut Output) -> Result<Se
             })?;
         }
         let Some(report) = verify(source, &mut progress, arguments.json, output)? else { continue };
-        let writer = report.place.writer();
-        let is_next = shown.replace(writer) != Some(writer);
+        let log = (report.place.writer(), report.place.directory());
+        let is_next = shown.as_ref() != Some(&log);
+        shown = Some(log);
         summary.logs += u64::from(is_next);
         summary.add(&report);
         progress.suspend(|| {
@@ -72,7 +73,7 @@ pub(crate) fn run(arguments: &VerifyArguments, output: &mut Output) -> Result<Se
                 output.object(&report)?;
             } else if !arguments.quiet || report.severity() != Severity::Sound {
                 if is_next {
-                    output.line(&writer_line(writer))?;
+                    output.line(&writer_line(&report.place))?;
                 }
                 show(&report, &layout, output)?;
             }
@@ -109,7 +110,7 @@ fn verify(
     };
     let place = source.place(Some(*reader.header()));
     let mut report = SegmentReport::new(place.clone());
-    if let Some(finding) = source.part_finding() {
+    for finding in source.part_findings(reader.header()) {
         tell(json, output, &mut report, finding)?;
     }
     let _ = scan::to_end(&mut reader, &mut |found| {

@@ -35,18 +35,31 @@ pub(crate) fn has_writer(folder: &Path) -> bool {
     folder_lock::probe(folder).unwrap_or(true)
 }
 
-/// What there is to say of a segment's marks.
-pub(crate) fn mark_finding(path: &Path) -> Option<Finding> {
+/// What there is to say of a segment's marks, and of what is behind the end that one of them seals it at.
+pub(crate) fn mark_findings(path: &Path) -> Vec<Finding> {
     let mut attempts = RETRY_ATTEMPTS;
     loop {
         // What can't be read says so where its frames are read.
-        let finding = SegmentReader::open(path).ok()?.marks().ok()?.finding(path)?;
-        if attempts == 0 || !has_writer(folder(path)) {
-            return Some(finding);
+        let Ok(mut reader) = SegmentReader::open(path) else { return Vec::new() };
+        let damaged = reader.marks().ok().and_then(|marks| marks.finding(path));
+        if damaged.is_some() && attempts > 0 && has_writer(folder(path)) {
+            attempts -= 1;
+            std::thread::sleep(RETRY_PAUSE);
+            continue;
         }
-        attempts -= 1;
-        std::thread::sleep(RETRY_PAUSE);
+        return damaged.into_iter().chain(bytes_behind_seal(&mut reader)).collect();
     }
+}
+
+fn bytes_behind_seal(reader: &mut SegmentReader) -> Option<Finding> {
+    let (path, sealed) = (reader.path().to_owned(), reader.mark().sealed?);
+    if reader.file_bytes().ok()? <= u64::from(sealed.end.0) {
+        return None;
+    }
+    reader.seek(sealed);
+    let examined = Examination::of_reader(reader, |_| Ok::<_, SegmentError>(())).ok()?;
+    let mut findings = examined.end_findings(&path, true).into_iter();
+    findings.find(|finding| finding.kind == FindingKind::BytesBehindSeal)
 }
 
 /// What there is to say of a torn tail.

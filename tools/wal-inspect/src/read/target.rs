@@ -98,10 +98,18 @@ pub(crate) fn at(path: &Path, writer: Option<&WriterPrefix>) -> Result<Target, F
         }
         _ => {}
     }
+    if is_store(path) {
+        return in_directory(&wal, writer);
+    }
     if let Some(folder) = folder(path)? {
         return Ok(Target::Logs(Logs { folders: vec![folder], parent: None }));
     }
     in_directory(path, writer)
+}
+
+/// Whether a directory is a store's in which nobody has recorded yet.
+fn is_store(dir: &Path) -> bool {
+    ["store-id", "LOCK"].iter().any(|name| std::fs::symlink_metadata(dir.join(name)).is_ok_and(|found| found.is_file()))
 }
 
 /// The logs in a directory of them.
@@ -113,7 +121,8 @@ fn in_directory(dir: &Path, writer: Option<&WriterPrefix>) -> Result<Target, Fai
     if !found.old_layout.is_empty() {
         return Err(Failure::EarlierBuild(dir.to_owned()));
     }
-    let is_named_so = dir.canonicalize().is_ok_and(|dir| dir.file_name().is_some_and(|name| name == "wal"));
+    let is_named_so = dir.file_name().is_some_and(|name| name == "wal")
+        || dir.canonicalize().is_ok_and(|dir| dir.file_name().is_some_and(|name| name == "wal"));
     if found.folders.is_empty() && found.unborn.is_empty() && !is_named_so {
         return Err(Failure::NoStore(dir.to_owned()));
     }

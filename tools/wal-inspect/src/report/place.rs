@@ -31,10 +31,19 @@ impl Place {
 
     /// Whose log it is: by the header, else by the folder's name.
     pub(crate) fn writer(&self) -> Option<WriterId> {
-        let folder = || {
-            Path::new(&self.file).ancestors().take(2).find_map(|path| WriterId::from_text(path.file_name()?.to_str()?))
-        };
-        self.header.map(|header| header.writer_id).or_else(folder)
+        self.header.map(|header| header.writer_id).or_else(|| self.in_folder())
+    }
+
+    /// Whose log it is by the folder's name, or by its own, of a folder.
+    pub(crate) fn in_folder(&self) -> Option<WriterId> {
+        let names = Path::new(&self.file).ancestors().take(2).filter_map(|path| path.file_name()?.to_str());
+        names.filter_map(WriterId::from_text).next()
+    }
+
+    /// The directory that it lies in; of a segment in the folder of its writer, the one of that.
+    pub(crate) fn directory(&self) -> String {
+        let mut ancestors = Path::new(&self.file).ancestors().skip(1 + usize::from(self.in_folder().is_some()));
+        ancestors.next().map_or_else(String::new, |path| path.to_string_lossy().into_owned())
     }
 
     /// The name without its directory.

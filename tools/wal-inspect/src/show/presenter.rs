@@ -7,7 +7,6 @@ use crate::show::output::Output;
 use crate::show::record_text;
 use clap::Args;
 use mcplog::finding::{Finding, FindingKind, Severity};
-use mcplog::position::WriterId;
 use mcplog::record::{Record, RecordError};
 use mcplog::segment::FrameAt;
 use mcplog::segment::format::FrameHeader;
@@ -169,7 +168,10 @@ impl Presenter {
             line.push(HEADER, format!("  {day}"));
             line.push(DIM, format!("  {}", self.clock.zone(created_at.unwrap_or_default())));
         }
-        line.push(DIM, format!("  {}", place.file));
+        match place.in_folder() {
+            Some(writer) => line.push(DIM, format!("  writer {writer}")),
+            None => line.push(DIM, format!("  {}", place.file)),
+        }
         self.heading = Some((place.file.clone(), date.unwrap_or_default()));
         self.output.line(&line)
     }
@@ -216,12 +218,14 @@ impl Presenter {
     }
 }
 
-/// Whose segments follow.
-pub(crate) fn writer_line(writer: Option<WriterId>) -> Line {
-    match writer {
+/// Whose segments follow, and where they lie.
+pub(crate) fn writer_line(place: &Place) -> Line {
+    let mut line = match place.writer() {
         Some(writer) => Line::of(NAME, format!("writer {writer}")),
         None => Line::of(DIM, "no writer that is known"),
-    }
+    };
+    line.push(DIM, format!("  {}", place.directory()));
+    line
 }
 
 /// A finding as a paragraph, behind a mark in its colour.
