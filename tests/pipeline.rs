@@ -1,9 +1,9 @@
 //! The whole way through the library: recorded, appended, folded, read.
 
-use mcplog::error::{OpenError, WaitError};
+use mcplog::error::WaitError;
 use mcplog::segment::{Item, SegmentReader, Stop};
 use mcplog::{Refusal, Request, Store, SyncPolicy};
-use mcplog_fixture::{Blocker, Fixture, PATIENCE, event, segment};
+use mcplog_fixture::{Blocker, Fixture, PATIENCE, directory, event, segment, wait_until};
 use rusqlite::types::Value;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn what_is_recorded_is_folded_under_every_sync_policy_over_many_segments() {
         let report = fixture.shut_down();
         assert_eq!((report.appended, report.folded, report.dropped, report.left_in_log), (5000, 5000, 0, 0));
         assert!(report.health.is_ok(), "{}", report.health);
-        assert_eq!(fixture.segments().len(), 1, "folded segments are retired, the newest stays");
+        assert!(fixture.folders().is_empty(), "what is folded of a log that has ended is retired, and its folder");
     }
 }
 
@@ -32,28 +32,40 @@ fn flushed_events_are_in_the_log_below_the_durable_mark() {
         fixture.record(0..10);
         fixture.store().flush(PATIENCE).unwrap();
         let mark = SegmentReader::open(&fixture.segments()[0]).unwrap().mark();
-        assert_eq!(mark.durable.frames, 10, "{sync:?}");
+        assert_eq!(mark.durable.frames, 11, "{sync:?}: ten, and who writes");
     }
 }
 
 #[test]
-fn a_restart_goes_on_where_the_last_run_ended_and_uses_no_number_twice() {
+fn each_run_is_a_log_of_its_own_and_no_id_of_a_row_comes_twice() {
     let mut fixture = Fixture::new();
-    let mut last = 0;
     for round in 0..4_u64 {
         fixture.open();
         fixture.record(round * 100..(round + 1) * 100);
         fixture.shut_down();
-        let sequence = fixture.number("SELECT sequence FROM checkpoint");
-        assert_eq!(sequence, last + 100);
-        last = sequence;
     }
     assert_eq!(fixture.number("SELECT count(*) FROM requests"), 400);
     assert_eq!(fixture.number("SELECT count(DISTINCT id) FROM requests"), 400);
+    let runs = fixture.rows("SELECT w.ended, c.sequence FROM checkpoint AS c JOIN writers AS w ON w.id = c.writer");
+    // A hundred, and the records that say who writes and that the log has ended.
+    assert_eq!(runs, vec![vec![Value::Text("closed".to_owned()), Value::Integer(102)]; 4]);
 }
 
 #[test]
-fn a_database_that_was_deleted_does_not_make_numbers_come_again() {
+fn a_run_that_records_nothing_leaves_nothing() {
+    let mut fixture = Fixture::with(|_| {});
+    fixture.shut_down();
+    assert_eq!(fixture.names("wal"), Vec::<String>::new());
+    fixture.open();
+    fixture.record(0..1);
+    fixture.shut_down();
+    fixture.reopen();
+    fixture.shut_down();
+    assert_eq!(fixture.number("SELECT count(*) FROM writers"), 1);
+}
+
+#[test]
+fn a_database_that_was_deleted_is_made_anew_for_what_comes() {
     let mut fixture = Fixture::with(|_| {});
     fixture.record(0..100);
     fixture.shut_down();
@@ -61,11 +73,11 @@ fn a_database_that_was_deleted_does_not_make_numbers_come_again() {
     fixture.open();
     fixture.record(100..101);
     fixture.shut_down();
-    assert_eq!(fixture.number("SELECT max(id) FROM requests"), 101);
+    assert_eq!(fixture.rows("SELECT request_id FROM requests"), [[Value::Text(event::request_id(100))]]);
 }
 
 #[test]
-fn a_log_that_was_deleted_does_not_make_numbers_come_again() {
+fn a_log_that_was_deleted_takes_no_row_with_it() {
     let mut fixture = Fixture::with(|_| {});
     fixture.record(0..100);
     fixture.shut_down();
@@ -73,25 +85,31 @@ fn a_log_that_was_deleted_does_not_make_numbers_come_again() {
     fixture.open();
     fixture.record(100..101);
     fixture.shut_down();
-    assert_eq!(fixture.number("SELECT max(id) FROM requests"), 101);
-    assert_eq!(fixture.number("SELECT count(*) FROM requests"), 101);
+    assert_eq!(fixture.number("SELECT count(DISTINCT id) FROM requests"), 101);
+    assert_eq!(fixture.number("SELECT count(*) FROM gaps"), 0);
 }
 
 #[test]
-fn a_log_of_another_store_is_moved_aside_and_nothing_of_it_is_folded() {
-    let mut one = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
+fn a_log_of_another_store_is_named_and_stays_as_it_is_and_the_own_one_is_folded() {
+    let one = Fixture::with(|_| {});
     one.record(0..10);
-    one.shut_down();
+    one.store().flush(PATIENCE).unwrap();
     let mut other = Fixture::with(|_| {});
     other.record(10..20);
     other.shut_down();
-    let stray = other.wal().join("000000000099.seg");
-    std::fs::copy(&one.segments()[0], &stray).unwrap();
+    let stray = &one.folders()[0];
+    let there = other.wal().join(stray.file_name().unwrap());
+    directory::copy(stray, &there);
+    let before = directory::contents(&there);
     other.open();
-    assert!(!other.store().stats().health.is_ok());
-    other.fold();
-    assert_eq!(other.number("SELECT count(*) FROM requests"), 10);
-    assert!(other.config.dir.join("quarantine/000000000099.seg").exists());
+    other.record(20..30);
+    other.store().wait_folded(PATIENCE).unwrap();
+    wait_until("the stray log is named", || {
+        other.store().stats().health.to_string().contains(there.file_name().unwrap().to_str().unwrap())
+    });
+    other.shut_down();
+    assert_eq!(other.number("SELECT count(*) FROM requests"), 20);
+    assert_eq!(directory::contents(&there), before);
 }
 
 #[test]
@@ -132,13 +150,21 @@ fn dropping_the_store_drains_it() {
 }
 
 #[test]
-fn a_second_writer_is_refused_and_the_first_goes_on() {
+fn two_stores_on_one_directory_record_side_by_side_and_each_event_has_one_row() {
     let fixture = Fixture::with(|_| {});
-    let error = Store::open(fixture.config.clone()).unwrap_err();
-    assert!(matches!(error, OpenError::Locked { pid: Some(pid), .. } if pid == std::process::id()), "{error}");
-    fixture.record(0..10);
+    let second = Store::open(fixture.config.clone()).unwrap();
+    for number in 0..1000 {
+        event::record_or_drop(&if number % 3 == 0 { second.recorder() } else { fixture.recorder() }, number);
+    }
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    second.wait_folded(PATIENCE).unwrap();
+    assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1000);
+    let report = second.shutdown(PATIENCE);
+    assert_eq!((report.appended, report.folded, report.left_in_log), (334, 334, 0));
+    fixture.record(1000..1001);
     fixture.fold();
-    assert_eq!(fixture.number("SELECT count(*) FROM requests"), 10);
+    assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1001);
+    assert_eq!(fixture.number("SELECT count(*) FROM writers"), 2);
 }
 
 #[test]
@@ -146,10 +172,10 @@ fn kept_segments_hold_every_record_in_order() {
     let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
     fixture.record(0..3000);
     fixture.shut_down();
-    let segments = fixture.segments();
-    assert!(segments.len() > 3, "{} segments", segments.len());
+    let kept = fixture.kept();
+    assert!(kept.len() > 3, "{} segments", kept.len());
     let mut next = 1;
-    for path in segments {
+    for path in kept {
         let mut reader = SegmentReader::open(&path).unwrap();
         loop {
             match reader.next().unwrap() {
@@ -166,7 +192,7 @@ fn kept_segments_hold_every_record_in_order() {
             }
         }
     }
-    assert_eq!(next, 3001);
+    assert_eq!(next, 3003, "with who writes, and that the log has ended");
 }
 
 #[test]
@@ -174,26 +200,24 @@ fn an_old_segment_is_sealed_though_it_is_not_full() {
     let fixture = Fixture::with(|config| config.segment_age_ms = 1);
     fixture.record(0..1);
     fixture.fold();
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while fixture.segments()[0].ends_with("000000000001.seg") {
-        assert!(std::time::Instant::now() < deadline, "the first segment was never retired");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("the first segment is retired", || {
+        !fixture.segments().iter().any(|path| path.ends_with("000000000001.seg"))
+    });
 }
 
 #[test]
 fn damage_below_the_mark_is_named_and_everything_around_it_is_folded() {
     let mut fixture = Fixture::with(|config| {
         config.segment_bytes = 8 * 1024 * 1024;
-        // Only the shutdown folds: until then nothing is durable.
         config.sync_interval_ms = 60_000;
     });
-    fixture.record(0..100);
     // Below the mark, and not folded yet, because folding is held up.
-    let path = fixture.segments()[0].clone();
     let blocker = Blocker::new(&fixture);
+    fixture.record(0..100);
     fixture.store().flush(PATIENCE).unwrap();
+    let path = fixture.segments()[0].clone();
     let mut reader = SegmentReader::open(&path).unwrap();
+    reader.next().unwrap();
     let Item::Frame(first) = reader.next().unwrap() else { panic!("no frame") };
     let (first, length) = (first.offset, first.payload.len());
     segment::patch(&path, u64::from(first.0) + 20, b"X");
@@ -229,7 +253,7 @@ fn a_segment_that_is_gone_is_named_and_what_follows_it_is_folded() {
     let blocker = Blocker::new(&fixture);
     fixture.record(0..2000);
     fixture.store().flush(PATIENCE).unwrap();
-    // Not the first: the compactor may have it open, and then loses nothing.
+    // Not the first: who folds may have it open, and then loses nothing.
     let segments = fixture.segments();
     assert!(segments.len() > 2, "{} segments", segments.len());
     let base = |path| SegmentReader::open(path).unwrap().header().base_sequence.0 as i64;
@@ -238,11 +262,9 @@ fn a_segment_that_is_gone_is_named_and_what_follows_it_is_folded() {
     drop(blocker);
     fixture.fold();
     let health = fixture.store().stats().health.to_string();
-    assert!(health.contains("000000000002.seg"), "{health}");
+    assert!(health.contains(&format!("numbers {lost_from} to {}", lost_to - 1)), "{health}");
     assert_eq!(fixture.number("SELECT count(*) FROM requests"), 2000 - (lost_to - lost_from));
-    let lost = format!("SELECT count(*) FROM requests WHERE id >= {lost_from} AND id < {lost_to}");
-    assert_eq!(fixture.number(&lost), 0);
-    assert_eq!(fixture.number("SELECT count(*) FROM quarantine"), 1);
+    assert_eq!(fixture.rows("SELECT events, missing FROM gaps"), [[lost_to - lost_from, 1].map(Value::Integer)]);
 }
 
 #[test]

@@ -407,8 +407,16 @@ fn a_folder_gets_its_name_when_it_is_locked_and_has_its_first_segment_and_not_be
 #[test]
 fn who_looks_at_any_time_sees_no_log_without_its_lock_or_its_first_segment() {
     let fixture = Fixture::new();
+    // However it ends, who looks ends too.
+    struct End<'a>(&'a AtomicBool);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let end = End(&ended);
         let looks = scope.spawn(|| {
             let mut seen = 0_u64;
             while !ended.load(Ordering::Relaxed) {
@@ -427,7 +435,7 @@ fn who_looks_at_any_time_sees_no_log_without_its_lock_or_its_first_segment() {
             assert!(probe(&fixture.folders().folders[0].path).unwrap() || number > 0);
             process.end();
         }
-        ended.store(true, Ordering::Relaxed);
+        drop(end);
         assert!(looks.join().unwrap() > 0);
     });
     assert_eq!(fixture.folders().folders.len(), 50);

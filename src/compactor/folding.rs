@@ -101,7 +101,7 @@ impl Folding {
             index,
             handles: handles.clone(),
             sources: Sources::new(config.wal_dir(), role),
-            retirement: Retirement::new(config),
+            retirement: Retirement::new(config, store),
             newer_records: NewerRecords::new(handles.decode, std::sync::Arc::clone(&handles.health)),
             keeps_every_row: false,
             is_import: config.is_import,

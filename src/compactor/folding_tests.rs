@@ -202,6 +202,25 @@ fn a_log_of_another_store_and_one_of_a_newer_level_are_left_alone_and_named() {
 }
 
 #[test]
+fn a_file_of_another_store_stays_also_where_its_log_is_folded_past_it() {
+    let scene = Scene::new();
+    let mut writer = ScriptedWriter::begin(&scene, 1);
+    writer.record(2);
+    writer.seal();
+    writer.record(2);
+    scene.fold_all();
+    let foreign = LogIdentity { store: StoreId([77; 16]), ..LogIdentity::sample(writer.id) };
+    let prepared = PreparedSegment::create(&writer.folder, crate::ground::position::SegmentId(1), 65_536).unwrap();
+    let (mut segment, _syncer) = prepared.activate(foreign, Sequence(1), FIRST_TS).unwrap();
+    segment.append(b"another store's").unwrap();
+    let folder = writer.id.to_string();
+    writer.die();
+    scene.fold_all();
+    assert_eq!(scene.entries(format!("wal/{folder}")), ["000000000001.seg"]);
+    assert_eq!(scene.requests().len(), 4);
+}
+
+#[test]
 fn a_damaged_segment_goes_to_its_writers_quarantine_and_the_others_of_its_log_do_not() {
     let scene = Scene::new();
     let mut writer = ScriptedWriter::begin(&scene, 7);

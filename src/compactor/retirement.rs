@@ -16,7 +16,7 @@ use super::sources::Sources;
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
 use crate::ground::limits::Limits;
-use crate::ground::position::{SegmentId, WriterId};
+use crate::ground::position::{SegmentId, StoreId, WriterId};
 use crate::ground::private_dir::create_private_dir;
 use crate::ground::sabotage::{self, Spot};
 use crate::index::database::Index;
@@ -48,6 +48,7 @@ pub(crate) enum RetireError {
 
 /// The compactor's part that retires segments.
 pub(crate) struct Retirement {
+    store: StoreId,
     wal_dir: PathBuf,
     quarantine_dir: PathBuf,
     kept: KeptSegments,
@@ -63,8 +64,9 @@ pub(crate) struct Retirement {
 }
 
 impl Retirement {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, store: StoreId) -> Self {
         Self {
+            store,
             wal_dir: config.wal_dir(),
             quarantine_dir: config.quarantine_dir(),
             kept: KeptSegments::new(config.kept_dir()),
@@ -131,9 +133,11 @@ impl Retirement {
     ) -> Result<(RetirementPlan, bool), RetireError> {
         let faults = match &mut self.faults {
             Some(faults) => faults,
-            not_read => {
-                not_read.insert(SegmentFaults { damaged: index.damaged_segments()?, missing: index.missing_numbers()? })
-            }
+            not_read => not_read.insert(SegmentFaults {
+                store: Some(self.store),
+                damaged: index.damaged_segments()?,
+                missing: index.missing_numbers()?,
+            }),
         };
         let mut folded = Vec::new();
         for (source, retirable) in sources.sources.iter().zip(retirable) {

@@ -126,11 +126,6 @@ impl Index {
         self.held.expiry.kept_since
     }
 
-    /// Up to where each writer's log is folded, also of those whose folders are gone.
-    pub(crate) fn checkpoints(&self) -> Result<Vec<(WriterId, Checkpoint)>, IndexError> {
-        self.checked(checkpoint::read_all(&self.connection))
-    }
-
     /// Up to where one writer's log is folded; `None` if nothing of it is. Few of the writers that ever were have logs:
     /// this spares reading the others.
     pub(crate) fn checkpoint_of(&self, writer: WriterId) -> Result<Option<Checkpoint>, IndexError> {

@@ -7,6 +7,7 @@ use super::folder_birth::NewFolder;
 use super::folder_lock::FolderLock;
 use crate::ground::error::{AtPath, PathError};
 use crate::ground::sabotage::{self, Spot};
+use rustix::io::Errno;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,12 +43,16 @@ impl LogHome {
         &self.path
     }
 
-    /// Whether the folder is where it was put: nobody moved it away, removed it, or put another in its place.
+    /// Whether the folder is where it was put and locked: nobody moved it away, removed it, or put another in its place; and
+    /// nobody closed all files of this process, and the lock with them. Then who folds takes the log for a dead one's.
     ///
     /// # Errors
     /// The system does not tell.
     pub(crate) fn is_in_place(&self) -> Result<bool, PathError> {
-        self.lock.as_ref().map_or(Ok(true), |lock| lock.is_of(&self.path))
+        match self.lock.as_ref().map_or(Ok(true), |lock| lock.is_of(&self.path)) {
+            Err(error) if error.source.raw_os_error() == Some(Errno::BADF.raw_os_error()) => Ok(false),
+            told => told,
+        }
     }
 }
 
@@ -78,5 +83,39 @@ impl FolderNames {
             self.folder_name_is_durable.store(true, Ordering::Relaxed);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
+    use crate::segment::folder_lock::probe;
+    use crate::segment::format::LogIdentity;
+    use crate::segment::writer::PreparedSegment;
+    use crate::segment::writer_folder::WriterFolder;
+
+    const WRITER: WriterId = WriterId([7; 16]);
+
+    #[test]
+    fn a_log_is_locked_as_long_as_anybody_can_write_into_a_segment_of_it() {
+        let wal = tempfile::tempdir().unwrap();
+        let place = WriterFolder::within(wal.path(), WRITER).path;
+        let new = NewFolder::create(wal.path(), StoreId([5; 16]), WRITER).unwrap();
+        let home = LogHome::of_new(&new, place.clone()).unwrap();
+        let first = PreparedSegment::create_in(new.path(), home.clone(), SegmentId(1), 65536).unwrap();
+        let (mut writer, syncer) = first.activate(LogIdentity::sample(WRITER), Sequence(1), 5).unwrap();
+        drop(new.into_place().unwrap());
+        assert!(home.is_in_place().unwrap());
+        // One that is only prepared holds it as well.
+        let next = PreparedSegment::create_in(&place, home, SegmentId(2), 65536).unwrap();
+        next.discard();
+        assert!(probe(&place).unwrap());
+        // The last frame, and then the last mark.
+        writer.append(b"the last one").unwrap();
+        let extent = writer.finish();
+        assert!(probe(&place).unwrap());
+        syncer.seal(extent, false).unwrap();
+        assert!(!probe(&place).unwrap());
     }
 }

@@ -119,8 +119,11 @@ fn no_answer_of_a_busy_store_lacks_more_than_is_told() {
             // What is in the map by then waits or is folded, and folded ones only become more.
             let appended = fixture.store().stats().appended;
             let query = Query::open(fixture.dir()).unwrap();
-            let folded =
-                query.checkpoint().unwrap().map_or(0, |checkpoint| u64::try_from(checkpoint.sequence).unwrap());
+            let folded = query
+                .checkpoints()
+                .unwrap()
+                .first()
+                .map_or(0, |(_, checkpoint)| u64::try_from(checkpoint.sequence).unwrap());
             let found = completeness(&query, TimeRange::default()).unwrap();
             let begun = begun.load(Ordering::SeqCst);
             let rows = u64::try_from(query.totals().unwrap().requests).unwrap();

@@ -537,7 +537,7 @@ fn findings_of_other_sorts_parse_too_and_those_of_the_log_are_about_its_director
         let Some(Object::Finding { verdict, .. }) = found.iter().find(of_kind) else { panic!("{kind}: {found:?}") };
         verdict
     };
-    assert_eq!(verdict_of("foreign_segment", Some(2)), &Verdict::Damaged);
+    assert_eq!(verdict_of("misnamed_segment", Some(2)), &Verdict::Damaged);
     assert_eq!(verdict_of("lost_first_page", Some(9)), &Verdict::Damaged);
     let (first, last) =
         (u64::from(log.frames(0).1.frames) + 1, log.reader(&log.segment(2)).header().base_sequence.0 - 1);

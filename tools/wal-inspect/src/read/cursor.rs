@@ -9,9 +9,9 @@ use crate::report::entry::{Content, Entry};
 use crate::report::fields::time_ms;
 use crate::report::place::Place;
 use mcplog::error::SegmentError;
-use mcplog::examined_log::judge_missing;
+use mcplog::examined_log::{judge_missing, store_id};
 use mcplog::finding::{Finding, FindingKind};
-use mcplog::position::{Offset, SegmentId, Sequence, WriterId};
+use mcplog::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use mcplog::record::{LEVEL, Record};
 use mcplog::segment::directory::{file_name, list_whole};
 use mcplog::segment::format::{FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAMES_OFFSET, SegmentHeader};
@@ -50,6 +50,8 @@ pub(crate) struct LogCursor {
     waiting: VecDeque<Entry>,
     /// Behind the numbers that the last damaged place took.
     damaged_until: Sequence,
+    /// That the log may have records which a newer build alone knows was said.
+    has_told_level: bool,
     has_begun: bool,
     has_ended: bool,
     retired_in_a_row: u32,
@@ -60,7 +62,8 @@ pub(crate) struct LogCursor {
 /// Where a log lies.
 #[derive(Clone, Debug)]
 enum LogSource {
-    Folder(WriterFolder),
+    /// In a folder, as a part of that store.
+    Folder(WriterFolder, Option<StoreId>),
     /// A file that was picked by hand: its records are a log of their own.
     File(PathBuf),
 }
@@ -70,8 +73,9 @@ impl LogCursor {
     pub(crate) fn of_folder(folder: &WriterFolder, skipped: usize) -> Result<Self, Failure> {
         let files = list_whole(&folder.path)?;
         let from = start(&files, skipped);
-        let reader = LogReader::open(folder, None, from)?;
-        Ok(Self::with(LogSource::Folder(folder.clone()), folder.writer, reader))
+        let store = folder.path.parent().and_then(store_id);
+        let reader = LogReader::open(folder, store, from)?;
+        Ok(Self::with(LogSource::Folder(folder.clone(), store), folder.writer, reader))
     }
 
     /// The records of one file, whatever else is beside it.
@@ -139,6 +143,7 @@ impl LogCursor {
             time_ms: i64::MIN,
             waiting: VecDeque::new(),
             damaged_until: Sequence(0),
+            has_told_level: false,
             has_begun: false,
             has_ended: false,
             retired_in_a_row: 0,
@@ -261,7 +266,8 @@ impl LogCursor {
             self.time_ms = header.map_or(i64::MIN, |header| header.created_at);
         }
         self.place = Some(Rc::clone(&place));
-        let level = header.and_then(|header| header.check_level(&path, LEVEL).err());
+        let level = header.and_then(|header| header.check_level(&path, LEVEL).err()).filter(|_| !self.has_told_level);
+        self.has_told_level |= level.is_some();
         let level = level.map(|error| Finding::of_segment_error(&error));
         for finding in level.into_iter().chain(segment_file::mark_findings(&path)) {
             self.tell(Rc::clone(&place), finding, Vec::new());
@@ -284,11 +290,11 @@ impl LogCursor {
 
     /// Files that were listed are gone: somebody folded and removed them. Reading goes on with what is left.
     fn reopen(&mut self) -> Result<(), Failure> {
-        let LogSource::Folder(folder) = &self.source else {
+        let LogSource::Folder(folder, store) = &self.source else {
             self.has_ended = true;
             return Ok(());
         };
-        match LogReader::open(folder, None, self.reader.place()) {
+        match LogReader::open(folder, *store, self.reader.place()) {
             Ok(reader) => self.reader = reader,
             // With the folder: nothing more comes.
             Err(SegmentError::Gone { .. }) => self.has_ended = true,
@@ -299,7 +305,7 @@ impl LogCursor {
 
     fn ask_owner(&self) -> Owner {
         let folder = match &self.source {
-            LogSource::Folder(folder) => &folder.path,
+            LogSource::Folder(folder, _) => &folder.path,
             LogSource::File(path) => segment_file::folder(path),
         };
         if segment_file::has_writer(folder) { Owner::Living } else { Owner::Dead }
@@ -307,7 +313,7 @@ impl LogCursor {
 
     fn path(&self, segment: SegmentId) -> PathBuf {
         match &self.source {
-            LogSource::Folder(folder) => folder.path.join(file_name(segment)),
+            LogSource::Folder(folder, _) => folder.path.join(file_name(segment)),
             LogSource::File(path) => path.clone(),
         }
     }
@@ -315,7 +321,7 @@ impl LogCursor {
     /// The directory in which the log's folder lies.
     fn parent(&self) -> &Path {
         let folder = match &self.source {
-            LogSource::Folder(folder) => &folder.path,
+            LogSource::Folder(folder, _) => &folder.path,
             LogSource::File(path) => segment_file::folder(path),
         };
         folder.parent().unwrap_or(folder)

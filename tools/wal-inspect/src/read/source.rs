@@ -29,6 +29,8 @@ pub(crate) struct Source {
     log: Option<(Rc<ExaminedLog>, usize)>,
     /// What there is to say of the log before this file: whose it is, and which numbers are missing there.
     pub(crate) before: Vec<Finding>,
+    /// What there is to say of the log at this file.
+    own: Vec<Finding>,
 }
 
 /// What opening a source gave.
@@ -66,28 +68,30 @@ pub(crate) fn find(targets: &[Target]) -> Result<Vec<Source>, Failure> {
 
 /// The segments in the folder of a log, by ascending id, with what they are to the log.
 fn in_folder(folder: &WriterFolder) -> Result<Vec<Source>, Failure> {
-    let has_writer = segment_file::has_writer(&folder.path);
     let log = Rc::new(mcplog::examine_log(&folder.path)?);
     let files = log.log.files.iter().enumerate();
     let mut sources: Vec<Source> = files
         .map(|(place, LogFile { file, .. })| {
             let holes = log.holes.iter().filter(|(hole, _)| hole.behind == file.id);
             let before = holes.map(|(_, finding)| finding.clone()).collect();
-            Source { log: Some((Rc::clone(&log), place)), before, ..Source::listed(file.clone()) }
+            let may_be_active = log.may_be_active(&log.log.files[place]);
+            Source { log: Some((Rc::clone(&log), place)), before, may_be_active, ..Source::listed(file.clone()) }
         })
         .collect();
-    if let Some(newest) = sources.last_mut() {
-        newest.may_be_active = has_writer;
+    let (of_files, of_log): (Vec<_>, Vec<_>) =
+        log.findings.iter().cloned().partition(|found| sources.iter().any(|source| source.path == found.path));
+    for found in of_files {
+        sources.iter_mut().filter(|source| source.path == found.path).for_each(|source| source.own.push(found.clone()));
     }
     if let Some(first) = sources.first_mut() {
-        first.before.splice(0..0, log.findings.iter().cloned());
+        first.before.splice(0..0, of_log);
     }
     Ok(sources)
 }
 
 impl Source {
     fn new(path: PathBuf, name_id: Option<SegmentId>) -> Self {
-        Self { path, name_id, named: false, may_be_active: false, log: None, before: Vec::new() }
+        Self { path, name_id, named: false, may_be_active: false, log: None, before: Vec::new(), own: Vec::new() }
     }
 
     fn listed(file: SegmentFile) -> Self {
@@ -105,7 +109,7 @@ impl Source {
     /// The user named this very file, and it does not exist.
     pub(crate) fn open(&self) -> Result<Opened, Failure> {
         if let Some(file) = self.log_file()
-            && let (LogPart::PassedOver(_), Some(finding)) = (&file.part, file.finding())
+            && let (LogPart::PassedOver(_) | LogPart::Waits(_), Some(finding)) = (&file.part, file.finding())
         {
             return Ok(Opened::Other(finding));
         }
@@ -129,8 +133,9 @@ impl Source {
     /// What there is to say of a segment that can be read before that is done: that nothing is read from it, or that it may
     /// have records that a newer mcplog alone knows.
     pub(crate) fn part_findings(&self, header: &SegmentHeader) -> impl Iterator<Item = Finding> {
-        let level = header.check_level(&self.path, LEVEL).err().map(|error| Finding::of_segment_error(&error));
-        level.into_iter().chain(self.log_file().and_then(LogFile::finding))
+        let level = header.check_level(&self.path, LEVEL).err().filter(|_| self.log.is_none());
+        let level = level.map(|error| Finding::of_segment_error(&error));
+        level.into_iter().chain(self.own.iter().cloned()).chain(self.log_file().and_then(LogFile::finding))
     }
 
     /// Whether a store reads the record of that number from it; of a file that was picked by hand, every one.
