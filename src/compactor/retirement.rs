@@ -145,7 +145,12 @@ impl Retirement {
                 continue;
             }
             let writer = source.folder.writer;
-            let files = list(&source.folder.path)?.into_iter().filter(|file| retirable.has(source, file.id));
+            let mut files = list(&source.folder.path)?;
+            if !source.is_dead() && *retirable != Retirable::UpToSealed {
+                // The last one may be written to, whatever its header looks like.
+                files.pop();
+            }
+            let files = files.into_iter().filter(|file| retirable.has(source, file.id));
             folded.extend(files.filter_map(|file| FoldedSegment::read(writer, file, false, faults)));
         }
         if !retention.is_limited() {
@@ -279,7 +284,7 @@ impl Retirable {
     fn of(source: &Source, looks_at_last: bool) -> Self {
         match FolderTask::of(Role::Holder, source.lock_state(), source.content) {
             // What could not be removed is tried now and then.
-            FolderTask::Close if looks_at_last || !source.stays() => Self::All,
+            FolderTask::Close if source.is_committed() && (looks_at_last || !source.stays()) => Self::All,
             FolderTask::RetireEnded if looks_at_last && is_sealed_at_checkpoint(source) => Self::UpToSealed,
             _ if source.retired_before() < source.checkpoint.segment => Self::BeforeCheckpoint,
             _ => Self::Nothing,
