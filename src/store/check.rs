@@ -140,7 +140,9 @@ pub(super) fn check_at(
     for writer in told.writers_with_losses().filter(|writer| !logs.contains_key(writer)) {
         findings.extend(told.lost_findings(&wal_dir, writer, &LogExamination::default()));
     }
-    if log.unfolded_records > 0 && !in_use && !log.has_waiting_log {
+    let keeps_closed = |found: &Finding| matches!(found.kind, FindingKind::UnknownStore | FindingKind::EarlierLayout);
+    let may_open = !in_use && !findings.iter().any(keeps_closed);
+    if log.unfolded_records > 0 && may_open && !log.has_waiting_log {
         let (records, s) = (log.unfolded_records, if log.unfolded_records == 1 { "" } else { "s" });
         let text = format!("{records} record{s} not folded yet");
         let found = Finding::new(FindingKind::UnfoldedRecords, &wal_dir, text);

@@ -97,7 +97,7 @@ impl LogCheck<'_> {
             }
         })?;
         let Some(examined) = examined else { return Ok(None) };
-        state.add(&examined, &seen);
+        state.add(places, &examined, &seen);
         findings.extend(examined.findings.iter().cloned());
         for file in &examined.log.files {
             let holes = examined.holes.iter().filter(|(hole, _)| hole.behind == file.file.id);
@@ -172,7 +172,7 @@ fn damage_finding(
 }
 
 impl LogState {
-    fn add(&mut self, examined: &ExaminedLog, seen: &Seen) {
+    fn add(&mut self, places: &LogPlaces, examined: &ExaminedLog, seen: &Seen) {
         self.logs += 1;
         for file in &examined.log.files {
             self.segments += 1;
@@ -181,9 +181,14 @@ impl LogState {
         }
         let numbers = &examined.log.numbers;
         self.records += numbers.count_within(0, u64::MAX - 1);
+        // What is kept was folded: nobody folds it again.
+        let waits = |file: &&LogFile| places.folder.as_ref().is_some_and(|folder| file.file.path.starts_with(folder));
         if let Some(folded) = examined.folded {
-            self.unfolded_records += numbers.count_within(folded.0 + 1, u64::MAX - 1);
-            self.unfolded_newer_records += seen.newer.iter().filter(|number| **number > folded).count() as u64;
+            let waiting: Vec<_> = examined.log.files.iter().filter(waits).collect();
+            let count = |file: &&LogFile| file.count_read(folded.next(), Sequence(u64::MAX - 1));
+            self.unfolded_records += waiting.iter().map(count).sum::<u64>();
+            let waits = |number: &&Sequence| **number > folded && waiting.iter().any(|file| file.is_read(**number));
+            self.unfolded_newer_records += seen.newer.iter().filter(waits).count() as u64;
         }
         let is_lost = |kind| matches!(kind, FindingKind::MissingRecords | FindingKind::UndurableRecordsMissing);
         let lost = examined.holes.iter().filter(|(_, finding)| is_lost(finding.kind));

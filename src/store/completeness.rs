@@ -16,7 +16,7 @@ use crate::record::LEVEL;
 use crate::record::record::Record;
 use crate::segment::folder_lock::probe;
 use crate::segment::place::Place;
-use crate::segment::waiting_log::{WaitingLog, first_record};
+use crate::segment::waiting_log::{WaitingLog, first_told};
 use crate::segment::writer_folder::{WriterFolder, writer_folders};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -185,7 +185,7 @@ impl Completeness {
             }
             waiting_records += records;
             self.waiting.push((folder.writer, log.last()));
-            let first = first_record(folder, logs.store, from).and_then(|payload| ended_at(&payload));
+            let first = first_told(folder, logs.store, from, ended_at);
             self.unfolded_since = [self.unfolded_since, first].into_iter().flatten().min();
             // What can't be read any more was retired in this instant.
             is_moment &= first.is_none_or(|since_ts| now_ms.saturating_sub(since_ts) <= FOLDS_WITHIN_MS);
@@ -195,9 +195,13 @@ impl Completeness {
     }
 }
 
-/// When that ended of which a record tells: a request with its response, which is when it is recorded.
+/// When that ended of which a record tells: a request with its response, which is when it is recorded. `None`: it is the
+/// log's own, or none.
 fn ended_at(payload: &[u8]) -> Option<i64> {
     let record = Record::decode(payload).ok()?;
+    if matches!(record, Record::WriterBegan(_) | Record::WriterEnded(_)) {
+        return None;
+    }
     let lasted_ms = if let Record::Request(request) = &record { request.latency_us / 1_000 } else { 0 };
     Some(record.happened_at().saturating_add(lasted_ms))
 }
