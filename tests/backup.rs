@@ -28,26 +28,26 @@ fn numbers(dir: &Path) -> Vec<u64> {
     ids.map(|id| event::number(&id.unwrap()).unwrap()).collect()
 }
 
-/// Whose numbers the next records of a store get, and the last that was given.
-fn checkpoint(dir: &Path) -> (String, u64) {
-    let database = Connection::open(dir.join("store.db")).unwrap();
-    let sql = "SELECT lower(hex(writer_id)), sequence FROM checkpoint";
-    database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
-}
-
-fn copy_of(dir: &Path) -> String {
-    let database = Connection::open(dir.join("store.db")).unwrap();
-    database.query_row("SELECT value FROM meta WHERE key = 'copy_of'", [], |row| row.get(0)).unwrap()
-}
-
+/// The copy is sound, and everything in it is private. Then whoever opens it folds what waits, once.
 fn assert_sound(dir: &Path) {
     let report = check(dir, false, |_| ()).unwrap();
+    assert!(report.verdict <= Severity::Attention, "{:?}", report.findings);
+    assert_private(dir);
+    let mut store = Fixture::at(dir);
+    store.open();
+    store.fold();
+    store.shut_down();
+    let report = check(dir, false, |_| ()).unwrap();
     assert_eq!(report.verdict, Severity::Sound, "{:?}", report.findings);
-    assert_eq!((report.segments, report.unfolded_records), (0, Some(0)));
-    for path in [dir.to_owned(), dir.join("wal"), dir.join("store.db")] {
-        let metadata = std::fs::metadata(&path).unwrap();
-        let mode = if metadata.is_dir() { 0o700 } else { 0o600 };
-        assert_eq!(metadata.mode() & 0o777, mode, "{}", path.display());
+    assert_eq!(report.unfolded_records, Some(0));
+}
+
+fn assert_private(path: &Path) {
+    let metadata = std::fs::symlink_metadata(path).unwrap();
+    let mode = if metadata.is_dir() { 0o700 } else { 0o600 };
+    assert_eq!(metadata.mode() & 0o777, mode, "{}", path.display());
+    if metadata.is_dir() {
+        std::fs::read_dir(path).unwrap().for_each(|entry| assert_private(&entry.unwrap().path()));
     }
 }
 
