@@ -125,7 +125,9 @@ fn numbers(fixture: &Fixture) -> (Numbers, Numbers) {
     let of = |sql: &str| {
         let mut numbers = Numbers::new();
         for row in fixture.rows(sql) {
-            let [Value::Text(writer), Value::Integer(first), Value::Integer(count)] = &row[..] else { panic!("{row:?}") };
+            let [Value::Text(writer), Value::Integer(first), Value::Integer(count)] = &row[..] else {
+                panic!("{row:?}")
+            };
             for number in *first..first + count {
                 let is_new = numbers.entry(writer.clone()).or_default().insert(u64::try_from(number).unwrap());
                 assert!(is_new, "{number} of {writer} comes twice");
@@ -136,7 +138,9 @@ fn numbers(fixture: &Fixture) -> (Numbers, Numbers) {
     let rows = of("SELECT w.writer, f.first_sequence + r.id - f.first_id, 1 FROM requests AS r
          JOIN fold_runs AS f ON f.first_id = (SELECT max(first_id) FROM fold_runs WHERE first_id <= r.id)
          JOIN writers AS w ON w.id = f.writer");
-    let lost = of("SELECT w.writer, g.sequence, g.events FROM gaps AS g JOIN writers AS w ON w.id = g.writer WHERE g.missing = 1");
+    let lost = of(
+        "SELECT w.writer, g.sequence, g.events FROM gaps AS g JOIN writers AS w ON w.id = g.writer WHERE g.missing = 1",
+    );
     (rows, lost)
 }
 

@@ -18,12 +18,12 @@ mod newer_tests;
 mod room_tests;
 mod trouble_tests;
 
+use super::rebuild::{Source, rebuild};
 use crate::ground::config::Config;
 use crate::ground::error::WaitError;
 use crate::ground::health::Part;
 use crate::ground::position::Sequence;
 use crate::ground::sabotage::{self, Fault, Spot, fail, panic};
-use super::rebuild::{Source, rebuild};
 use crate::query::database::Query;
 use crate::query::filter::RequestFilter;
 use crate::segment::directory::list;
@@ -299,7 +299,9 @@ fn nobody_syncs_or_writes_again_what_another_life_left_and_it_is_folded_as_it_li
     wait_until("all is appended", || fixture.store().stats().appended == 2000);
     let mut killed = fixture.killed();
     drop(blocker);
-    let bytes = |fixture: &fixture::Fixture| fixture.segments().iter().map(std::fs::read).map(Result::unwrap).collect::<Vec<_>>();
+    let bytes = |fixture: &fixture::Fixture| {
+        fixture.segments().iter().map(std::fs::read).map(Result::unwrap).collect::<Vec<_>>()
+    };
     let left = bytes(&killed);
     killed.config.sync = SyncPolicy::Interval;
     sabotage::order(killed.dir(), Spot::SealedSync, 0, 1, fail);
