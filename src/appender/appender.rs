@@ -87,8 +87,12 @@ impl Appender {
                 (quiet_since, rests) = (Instant::now(), false);
             }
             let quiet = quiet_since.elapsed();
-            if quiet >= REST && !std::mem::replace(&mut rests, true) {
-                writer.rest();
+            if quiet >= REST {
+                match std::mem::replace(&mut rests, true) {
+                    false => writer.rest(),
+                    // One that was being made then.
+                    true => writer.end.handles.supply.discard_ahead(),
+                }
             }
             idle = next_idle(idle, taken, quiet);
             std::thread::park_timeout(idle);

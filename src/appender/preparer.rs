@@ -212,3 +212,45 @@ impl Supply {
 fn fault(wal_dir: &Path, source: io::Error) -> PathError {
     PathError { operation: "prepare a segment in", path: wal_dir.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::writer_folder::writer_folders;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use std::fs::File;
+    use std::process::Command;
+
+    const ALONE: &str = "MCPLOG_TEST_ALONE";
+
+    #[test]
+    fn a_birth_that_runs_out_of_file_descriptors_leaves_nothing() {
+        // The limit is the whole process's, and other tests run in this one.
+        if std::env::var_os(ALONE).is_none() {
+            let name = "appender::preparer::tests::a_birth_that_runs_out_of_file_descriptors_leaves_nothing";
+            let mut child = Command::new(std::env::current_exe().unwrap());
+            let output = child.args(["--exact", name]).env(ALONE, "1").output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::new(dir.path());
+        config.min_free_bytes = Some(0);
+        let preparer = Preparer::new(&config);
+        preparer.make_wal_dir().unwrap();
+        let limit = Rlimit { current: Some(64), ..getrlimit(Resource::Nofile) };
+        setrlimit(Resource::Nofile, limit).unwrap();
+        let mut made = Vec::new();
+        for free in 0..12 {
+            let mut files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+            files.truncate(files.len() - free);
+            let log = OrderedLog::New { store: StoreId([5; 16]), writer: WriterId([7; 16]) };
+            let prepared = preparer.prepare(Order { id: SegmentId(1), bytes: 65536, log });
+            made.push(prepared.is_ok());
+            drop(prepared);
+            drop(files);
+            assert_eq!(writer_folders(&config.wal_dir()).unwrap(), Default::default(), "{free} free");
+        }
+        assert!(made.is_sorted() && !made[0] && made[11], "{made:?}");
+    }
+}

@@ -4,7 +4,7 @@
 
 use crate::ground::error::PathError;
 use crate::ground::file_time::written_at_ms;
-use crate::ground::position::{SegmentId, WriterId};
+use crate::ground::position::{SegmentId, StoreId, WriterId};
 use crate::index::checkpoint::Checkpoint;
 use crate::segment::directory::{SegmentFile, list};
 use crate::segment::number_set::NumberSet;
@@ -29,9 +29,11 @@ pub(crate) struct FoldedSegment {
     pub(crate) is_passed_over: bool,
 }
 
-/// What the database says of segments that are folded.
+/// What the database says of segments that are folded, and of which store it is.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentFaults {
+    /// Files of other stores are nobody's here; `None`: those of any are this one's.
+    pub(crate) store: Option<StoreId>,
     /// Those in which damage was found.
     pub(crate) damaged: HashSet<(WriterId, SegmentId)>,
     /// The numbers of records that count as lost, by whose they are.
@@ -71,10 +73,15 @@ impl FoldedSegment {
         Ok(files.filter_map(|file| Self::read(folder.writer, file, true, &no_faults)).collect())
     }
 
-    /// Looks at a segment in the log or in `kept/`. `None`: it is not there any more.
+    /// Looks at a segment in the log or in `kept/`. `None`: it is not there any more, or is another store's.
     pub(crate) fn read(writer: WriterId, file: SegmentFile, is_kept: bool, faults: &SegmentFaults) -> Option<Self> {
         let bytes = std::fs::symlink_metadata(&file.path).ok()?.len();
         let header = SegmentReader::open(&file.path).map(|reader| (*reader.header(), reader.mark()));
+        if let (Ok((header, _)), Some(store)) = (&header, faults.store)
+            && header.store_id != store
+        {
+            return None;
+        }
         let created_at = match &header {
             Ok((header, _)) => header.created_at,
             Err(_) => written_at_ms(&file.path).unwrap_or(i64::MAX),

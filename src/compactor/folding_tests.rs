@@ -76,8 +76,8 @@ fn a_dead_writers_folder_goes_with_its_last_segment_and_says_how_it_ended() {
     scene.fold_all();
     assert_eq!(scene.requests(), sorted(names));
     assert_eq!(scene.entries("wal"), [""; 0]);
-    let ended = scene.rows("SELECT process_id, ended, ended_at IS NOT NULL, removed FROM writers ORDER BY 1");
-    assert_eq!(ended, ["1 closed 1 1", "2 died 1 1"]);
+    let ended = scene.rows("SELECT process_id, ended, ended_at IS NOT NULL FROM writers ORDER BY 1");
+    assert_eq!(ended, ["1 closed 1", "2 died 1"]);
 }
 
 #[test]
@@ -199,6 +199,25 @@ fn a_log_of_another_store_and_one_of_a_newer_level_are_left_alone_and_named() {
     let note = handles.health.get().notes.remove(&Part::Fold).unwrap();
     assert!(note.contains("of another store") && note.contains("of level 900"), "{note}");
     assert_eq!(scene.rows("SELECT count(*) FROM writers"), ["1"]);
+}
+
+#[test]
+fn a_file_of_another_store_stays_also_where_its_log_is_folded_past_it() {
+    let scene = Scene::new();
+    let mut writer = ScriptedWriter::begin(&scene, 1);
+    writer.record(2);
+    writer.seal();
+    writer.record(2);
+    scene.fold_all();
+    let foreign = LogIdentity { store: StoreId([77; 16]), ..LogIdentity::sample(writer.id) };
+    let prepared = PreparedSegment::create(&writer.folder, crate::ground::position::SegmentId(1), 65_536).unwrap();
+    let (mut segment, _syncer) = prepared.activate(foreign, Sequence(1), FIRST_TS).unwrap();
+    segment.append(b"another store's").unwrap();
+    let folder = writer.id.to_string();
+    writer.die();
+    scene.fold_all();
+    assert_eq!(scene.entries(format!("wal/{folder}")), ["000000000001.seg"]);
+    assert_eq!(scene.requests().len(), 4);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::sources::Sources;
 use crate::ground::config::Config;
 use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
 use crate::ground::limits::Limits;
-use crate::ground::position::{SegmentId, WriterId};
+use crate::ground::position::{SegmentId, StoreId, WriterId};
 use crate::ground::private_dir::create_private_dir;
 use crate::ground::sabotage::{self, Spot};
 use crate::index::database::Index;
@@ -48,6 +48,7 @@ pub(crate) enum RetireError {
 
 /// The compactor's part that retires segments.
 pub(crate) struct Retirement {
+    store: StoreId,
     wal_dir: PathBuf,
     quarantine_dir: PathBuf,
     kept: KeptSegments,
@@ -63,8 +64,9 @@ pub(crate) struct Retirement {
 }
 
 impl Retirement {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, store: StoreId) -> Self {
         Self {
+            store,
             wal_dir: config.wal_dir(),
             quarantine_dir: config.quarantine_dir(),
             kept: KeptSegments::new(config.kept_dir()),
@@ -131,9 +133,11 @@ impl Retirement {
     ) -> Result<(RetirementPlan, bool), RetireError> {
         let faults = match &mut self.faults {
             Some(faults) => faults,
-            not_read => {
-                not_read.insert(SegmentFaults { damaged: index.damaged_segments()?, missing: index.missing_numbers()? })
-            }
+            not_read => not_read.insert(SegmentFaults {
+                store: Some(self.store),
+                damaged: index.damaged_segments()?,
+                missing: index.missing_numbers()?,
+            }),
         };
         let mut folded = Vec::new();
         for (source, retirable) in sources.sources.iter().zip(retirable) {
@@ -141,7 +145,12 @@ impl Retirement {
                 continue;
             }
             let writer = source.folder.writer;
-            let files = list(&source.folder.path)?.into_iter().filter(|file| retirable.has(source, file.id));
+            let mut files = list(&source.folder.path)?;
+            if !source.is_dead() && *retirable != Retirable::UpToSealed {
+                // The last one may be written to, whatever its header looks like.
+                files.pop();
+            }
+            let files = files.into_iter().filter(|file| retirable.has(source, file.id));
             folded.extend(files.filter_map(|file| FoldedSegment::read(writer, file, false, faults)));
         }
         if !retention.is_limited() {
@@ -275,7 +284,7 @@ impl Retirable {
     fn of(source: &Source, looks_at_last: bool) -> Self {
         match FolderTask::of(Role::Holder, source.lock_state(), source.content) {
             // What could not be removed is tried now and then.
-            FolderTask::Close if looks_at_last || !source.stays() => Self::All,
+            FolderTask::Close if source.is_committed() && (looks_at_last || !source.stays()) => Self::All,
             FolderTask::RetireEnded if looks_at_last && is_sealed_at_checkpoint(source) => Self::UpToSealed,
             _ if source.retired_before() < source.checkpoint.segment => Self::BeforeCheckpoint,
             _ => Self::Nothing,

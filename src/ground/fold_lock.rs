@@ -238,6 +238,10 @@ mod tests {
         std::fs::rename(dir.path().join("rebuilt"), &database).unwrap();
         assert!(matches!(attempt(), FoldTry::Taken(_)));
         std::fs::remove_file(&database).unwrap();
+        // One that was not there when that was said can't be the corrupt one.
+        let FoldTry::Taken(lock) = attempt() else { panic!("there is none any more") };
+        lock.say_corrupt();
+        drop(lock);
         assert!(matches!(attempt(), FoldTry::Taken(_)));
     }
 

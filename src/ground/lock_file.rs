@@ -57,6 +57,9 @@ impl LockFile {
                 .custom_flags(no_follow())
                 .open(path)
                 .at("open", path)?;
+            if !file.metadata().at("inspect", path)?.is_file() {
+                return Err(io::Error::other("expected a file, found something else")).at("lock", path);
+            }
             if !tried(&file, sharing).at("lock", path)? {
                 return Ok(TriedLock::Held(file));
             }

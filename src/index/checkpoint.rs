@@ -35,11 +35,6 @@ pub(crate) fn read_of(connection: &Connection, writer: WriterId) -> rusqlite::Re
     connection.prepare_cached(sql)?.query_row([writer.to_string()], |row| read_from(row, 0)).optional()
 }
 
-/// The only writer that has a checkpoint, or the first one, and that.
-pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Option<(WriterId, Checkpoint)>> {
-    Ok(read_all(connection)?.first().copied())
-}
-
 /// A checkpoint in the columns from `at` on.
 pub(super) fn read_from(row: &Row<'_>, at: usize) -> rusqlite::Result<Checkpoint> {
     Ok(Checkpoint {

@@ -37,15 +37,11 @@ pub(super) struct OldWriter {
 impl OldWriter {
     /// Its columns, its id first.
     pub(super) const COLUMNS: &str =
-        "writer, process_id, host, program, program_version, started_at, last_seen_at, ended_at, ended, removed";
+        "writer, process_id, host, program, program_version, started_at, last_seen_at, ended_at, ended";
 
     /// One of which nothing else is known.
     pub(super) fn new(id: WriterId) -> Self {
-        let mut columns = vec![Value::Null; Self::COLUMNS.matches(',').count()];
-        if let Some(removed) = columns.last_mut() {
-            *removed = Value::Integer(0);
-        }
-        Self { id, columns }
+        Self { id, columns: vec![Value::Null; Self::COLUMNS.matches(',').count()] }
     }
 
     /// Reads the columns from `at` on.
@@ -60,7 +56,7 @@ impl OldWriter {
     /// Brings it into a new database. What is known there has the say: its log was folded anew.
     pub(super) fn restore(&self, connection: &Connection) -> rusqlite::Result<()> {
         let sql = format!(
-            "INSERT INTO writers ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+            "INSERT INTO writers ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
              ON CONFLICT (writer) DO UPDATE
              SET process_id = coalesce(process_id, excluded.process_id), host = coalesce(host, excluded.host),
                  program = coalesce(program, excluded.program),
@@ -68,7 +64,7 @@ impl OldWriter {
                  started_at = coalesce(started_at, excluded.started_at),
                  last_seen_at = coalesce(max(last_seen_at, excluded.last_seen_at), last_seen_at, excluded.last_seen_at),
                  ended_at = CASE WHEN ended IS NULL THEN excluded.ended_at ELSE ended_at END,
-                 ended = coalesce(ended, excluded.ended), removed = excluded.removed",
+                 ended = coalesce(ended, excluded.ended)",
             Self::COLUMNS
         );
         let values = std::iter::once(Value::Text(self.id.to_string())).chain(self.columns.iter().cloned());

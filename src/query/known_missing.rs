@@ -7,11 +7,12 @@ use super::database::Query;
 use super::filter::TimeRange;
 use super::totals::{CheckpointRow, GapTotals};
 use crate::ground::error::IndexError;
+use crate::ground::position::WriterId;
 
-/// What is missing of a range of time, as the tables say, and how far they are folded; all of one state of the tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is missing of a range of time, as the tables say, and how far each writer's log is folded; all of one state of the tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KnownMissing {
-    pub(crate) checkpoint: Option<CheckpointRow>,
+    pub(crate) checkpoints: Vec<(WriterId, CheckpointRow)>,
     pub(crate) gaps: GapTotals,
     /// Records that could not be folded, and may be of the range: they were recorded by a time in it, or behind it. What is
     /// lost in damaged places is in gaps.
@@ -26,7 +27,7 @@ impl Query {
     pub(crate) fn known_missing(&self, time_range: TimeRange) -> Result<KnownMissing, IndexError> {
         self.at_one_time(|| {
             Ok(KnownMissing {
-                checkpoint: self.checkpoint()?,
+                checkpoints: self.checkpoints()?,
                 gaps: self.gap_totals(time_range)?,
                 quarantined: self.noted(time_range, "quarantine", "sequence IS NOT NULL")?,
                 newer_records: self.noted(time_range, "newer_records", "true")?,
@@ -47,7 +48,6 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::position::WriterId;
     use crate::query::test_store::TestStore;
 
     #[test]
@@ -55,7 +55,7 @@ mod tests {
         let store = TestStore::new();
         let query = store.query();
         let nothing = KnownMissing {
-            checkpoint: None,
+            checkpoints: Vec::new(),
             gaps: GapTotals::default(),
             quarantined: 0,
             newer_records: 0,
@@ -84,7 +84,7 @@ mod tests {
             let told = (found.gaps.events, found.quarantined, found.newer_records);
             assert_eq!(told, expected, "{since_ts:?} to {until_ts:?}");
             assert_eq!(found.kept_since, Some(5));
-            assert_eq!(found.checkpoint.map(|checkpoint| checkpoint.sequence), Some(99));
+            assert_eq!(found.checkpoints.iter().map(|(_, checkpoint)| checkpoint.sequence).collect::<Vec<_>>(), [99]);
         }
     }
 }

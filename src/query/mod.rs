@@ -53,6 +53,7 @@ mod tuning;
 mod untouched;
 pub(crate) mod unused;
 mod walk;
+mod writers;
 
 pub use arrivals::{Arrivals, RequestCursor};
 pub use clock_steps::{ClockStepRow, ClockStepTotals};
@@ -65,3 +66,4 @@ pub use session::{ClientRow, SessionRow};
 pub use tool_stats::ToolStatsRow;
 pub use totals::{CheckpointRow, GapRow, GapTotals, Totals};
 pub use unused::UnusedToolRow;
+pub use writers::{WriterFilter, WriterRow};

@@ -32,8 +32,10 @@ pub struct Totals {
     pub first_ts: Option<i64>,
     /// When the latest request arrived: Unix time in milliseconds, UTC.
     pub last_ts: Option<i64>,
-    /// Up to where the log is folded; `None` before the first time.
-    pub checkpoint: Option<CheckpointRow>,
+    /// Processes that recorded into the store: each life of one counts.
+    pub writers: i64,
+    /// Records of all writers that are folded, and numbers of records that were missing.
+    pub folded_records: i64,
     /// Size of the database with its write-ahead file, in bytes.
     pub database_bytes: u64,
 }
@@ -54,7 +56,7 @@ pub struct CheckpointRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct GapRow {
-    /// The record's sequence number in the log.
+    /// The number of its row: the order of folding.
     pub id: i64,
     /// When the first of them was dropped: Unix time in milliseconds, UTC.
     pub from_ts: i64,
@@ -94,14 +96,14 @@ impl Query {
     }
 
     fn totals_now(&self) -> Result<Totals, IndexError> {
-        let checkpoint = self.checkpoint()?;
         let database_bytes = bytes_of(self.path()) + bytes_of(&self.path().with_extension("db-wal"));
         let ever = CellRange { level: Level::TenDays, from_ts: i64::MIN, before_ts: i64::MAX };
         let requests = self.outcome_counts(&[CellScope::All], ever)?.calls();
         // The ends of an index, and counts over small indexes: no statement reads rows of requests.
         let sql = "SELECT (SELECT count(*) FROM session_state), \
                           (SELECT coalesce(sum(events), 0) FROM gaps), (SELECT count(*) FROM quarantine), \
-                          (SELECT count(*) FROM newer_records), (SELECT min(ts) FROM request_rows), (SELECT max(ts) FROM request_rows)";
+                          (SELECT count(*) FROM newer_records), (SELECT min(ts) FROM request_rows), (SELECT max(ts) FROM request_rows), \
+                          (SELECT count(*) FROM writers), (SELECT coalesce(sum(sequence), 0) FROM checkpoint)";
         self.row(sql, &[], |row| {
             Ok(Totals {
                 requests,
@@ -111,7 +113,8 @@ impl Query {
                 newer_records: row.get(3)?,
                 first_ts: row.get(4)?,
                 last_ts: row.get(5)?,
-                checkpoint,
+                writers: row.get(6)?,
+                folded_records: row.get(7)?,
                 database_bytes,
             })
         })
@@ -133,14 +136,6 @@ impl Query {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(checkpoints)
-    }
-
-    /// The only writer's, or the first one's.
-    ///
-    /// # Errors
-    /// What SQLite said.
-    pub fn checkpoint(&self) -> Result<Option<CheckpointRow>, IndexError> {
-        Ok(self.checkpoints()?.first().map(|(_, checkpoint)| *checkpoint))
     }
 
     /// Whether any request is on record: cheaper than counting them.
@@ -236,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_store_has_no_times_and_no_checkpoint() {
+    fn an_empty_store_has_no_times_and_no_writers() {
         let store = TestStore::new();
         let query = store.query();
         let totals = query.totals().unwrap();
@@ -249,7 +244,8 @@ mod tests {
             newer_records: 0,
             first_ts: None,
             last_ts: None,
-            checkpoint: None,
+            writers: 0,
+            folded_records: 0,
             database_bytes: totals.database_bytes,
         };
         assert_eq!(totals, nothing);
@@ -282,7 +278,9 @@ mod tests {
         assert_eq!((totals.requests, totals.sessions, totals.dropped, totals.quarantined), (2, 1, 12, 1));
         assert_eq!(totals.newer_records, 1);
         assert_eq!((totals.first_ts, totals.last_ts), (Some(10), Some(30)));
-        assert_eq!(totals.checkpoint, Some(CheckpointRow { segment: 3, offset: 4096, sequence: 99 }));
+        assert_eq!((totals.writers, totals.folded_records), (1, 99));
+        let checkpoint = CheckpointRow { segment: 3, offset: 4096, sequence: 99 };
+        assert_eq!(query.checkpoints().unwrap(), [(WriterId([1; 16]), checkpoint)]);
         assert!(query.has_requests().unwrap());
         assert_eq!((query.quarantine().unwrap(), query.newer_records().unwrap()), (1, 1));
     }

@@ -14,8 +14,10 @@ use super::filesystem::{self, Access};
 use super::folder_lock::FolderLock;
 use super::format::{FRAME_ALIGNMENT, FRAMES_OFFSET};
 use crate::ground::error::{AtPath, PathError};
+use crate::ground::file_identity::identity_of;
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -51,6 +53,8 @@ struct Pages {
     map: Option<MmapRaw>,
     /// Kept open, so that sealing needs no new file descriptor when the process has run out of them.
     file: File,
+    /// Which file that is.
+    identity: (u64, u64),
     bytes: u32,
     /// The last field, which is dropped last: the mapping has ended by then.
     lock: Option<FolderLock>,
@@ -104,7 +108,8 @@ fn create_for(
             .ok(),
         Access::Pwrite => None,
     };
-    let pages = Arc::new(Pages { map, file, bytes, lock });
+    let identity = identity_of(&file).unwrap_or_default();
+    let pages = Arc::new(Pages { map, file, identity, bytes, lock });
     Ok((FramePages { pages: Arc::clone(&pages), populated, frame: Vec::new() }, HeaderPage { pages }))
 }
 
@@ -222,7 +227,11 @@ impl HeaderPage {
     pub(crate) fn shorten(self, end: u32) -> io::Result<()> {
         let pages = Arc::into_inner(self.pages).expect("the appender has let go of the segment's pages");
         drop(pages.map);
-        let shortened = pages.file.set_len(u64::from(end));
+        // Whoever closes all files of its process, as a daemon may, leaves a number here that is another file's by now.
+        let shortened = match identity_of(&pages.file) == Some(pages.identity) {
+            true => pages.file.set_len(u64::from(end)),
+            false => Err(Errno::BADF.into()),
+        };
         // Only now may somebody else take the folder.
         drop(pages.lock);
         shortened
@@ -280,7 +289,8 @@ mod tests {
         let path = dir.path().join("segment");
         drop(create_for(&path, 8192, None, Some(Access::Pwrite)).unwrap());
         // A file that is open for reading only refuses every write.
-        let pages = Arc::new(Pages { map: None, file: File::open(&path).unwrap(), bytes: 8192, lock: None });
+        let pages =
+            Arc::new(Pages { map: None, file: File::open(&path).unwrap(), identity: (0, 0), bytes: 8192, lock: None });
         let mut frames = FramePages { pages: Arc::clone(&pages), populated: 8192, frame: Vec::new() };
         let before = std::fs::read(&path).unwrap();
         frames.publish(FRAMES_OFFSET, 7, [b"payload", b"!"]).unwrap_err();
@@ -325,6 +335,20 @@ mod tests {
             drop(frames);
             assert!(!probe(dir.path()).unwrap());
         }
+    }
+
+    #[test]
+    fn a_file_that_took_the_number_of_a_closed_one_is_not_shortened() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("segment"), dir.path().join("other"));
+        let (frames, header) = create(&path, 8192, None).unwrap();
+        drop(frames);
+        std::fs::write(&other, [1; 9000]).unwrap();
+        // What dup2(2) does after a close, seen from here.
+        let mut pages = Arc::into_inner(header.pages).unwrap();
+        pages.file = File::options().write(true).open(&other).unwrap();
+        HeaderPage { pages: Arc::new(pages) }.shorten(4104).unwrap_err();
+        assert_eq!([&path, &other].map(|path| path.metadata().unwrap().len()), [8192, 9000]);
     }
 
     #[test]

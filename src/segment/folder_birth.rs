@@ -5,12 +5,12 @@
 //!
 //! Runs on the appender, before the first record, and on whoever folds, for those whose birth a crash cut short.
 
-use super::directory::{PREPARED_EXTENSION, list};
+use super::directory::{PREPARED_EXTENSION, file_name, list, prepared_name};
 use super::folder_lock::{FolderLock, FolderOwner, is_gone};
 use super::reader::{Item, SegmentReader};
 use super::writer_folder::WriterFolder;
 use crate::ground::error::{AtPath, PathError};
-use crate::ground::position::{StoreId, WriterId};
+use crate::ground::position::{SegmentId, StoreId, WriterId};
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
@@ -19,6 +19,9 @@ use std::path::{Path, PathBuf};
 /// How often the folder is made anew where somebody who cleans up took the lock first, or removed it before it was locked.
 /// That takes microseconds each time.
 const ATTEMPTS_MAX: u32 = 1000;
+
+/// What a folder has in it before it has its name.
+const FIRST_SEGMENT: SegmentId = SegmentId(1);
 
 /// A folder that is locked, and does not have its name yet.
 #[derive(Debug)]
@@ -57,7 +60,11 @@ impl NewFolder {
             }
             match FolderLock::try_take(&path) {
                 Ok(Some(lock)) => return Ok(Self { place, path, store, lock: Some(lock) }),
-                Err(error) if !is_gone(&error) => return Err(error),
+                Err(error) if !is_gone(&error) => {
+                    // It is empty. Where another process holds its lock by now, that one sees to it.
+                    let _ = std::fs::remove_dir(&path);
+                    return Err(error);
+                }
                 Ok(None) | Err(_) => std::thread::yield_now(),
             }
         }
@@ -102,7 +109,14 @@ impl NewFolder {
 impl Drop for NewFolder {
     /// Removes a folder that did not get its place.
     fn drop(&mut self) {
-        if self.lock.is_some() {
+        if self.lock.is_none() {
+            return;
+        }
+        // By the names that there can be: a process that has run out of file descriptors can't read the folder.
+        for name in [prepared_name(FIRST_SEGMENT), file_name(FIRST_SEGMENT)] {
+            let _ = std::fs::remove_file(self.path.join(name));
+        }
+        if std::fs::remove_dir(&self.path).is_err() {
             // What can't be removed now, whoever folds removes later.
             let _ = remove(&self.path);
         }
@@ -158,7 +172,7 @@ fn has_frames(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::position::{SegmentId, Sequence};
+    use crate::ground::position::Sequence;
     use crate::segment::folder_lock::probe;
     use crate::segment::format::LogIdentity;
     use crate::segment::writer::PreparedSegment;

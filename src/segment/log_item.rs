@@ -125,7 +125,7 @@ impl Waits {
                 Finding::of_segment_error(&SegmentError::NeedsNewer { path, supported, found })
             }
             Self::OtherStore { path, store } => {
-                Finding::new(FindingKind::ForeignSegment, &path, format!("of store {store}")).at(0)
+                Finding::new(FindingKind::ForeignSegment, &path, format!("of another store, {store}")).at(0)
             }
         }
     }

@@ -8,6 +8,7 @@ use super::check_database::DatabaseCheck;
 use super::check_log::{LogCheck, LogState};
 use super::check_quarantine::{KnownLogs, check_quarantine};
 use super::check_wal::find_long_wal;
+use super::examined_log::LogPlaces;
 use super::folded::{Folded, FoldedLogs};
 use super::{store_identity, writer_lock};
 use crate::ground::error::{AtPath, IndexError, OpenError};
@@ -20,9 +21,9 @@ use crate::index::migration::is_copy;
 use crate::segment::directory::list;
 use crate::segment::log_examination::LogExamination;
 use crate::segment::store_id_file::{self, FoundStoreId};
-use crate::segment::writer_folder::{WriterFolder, writer_folders};
+use crate::segment::writer_folder::{FoundFolders, WriterFolder, writer_folders};
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -126,19 +127,22 @@ pub(super) fn check_at(
     let tell = || if in_use { FoldedLogs::beside(dir, in_use) } else { told.clone() }.of_store(store);
     let check = LogCheck { store, tell: &tell, found_damaged };
     let (mut log, mut logs) = (LogState::default(), HashMap::new());
-    for (at, folder) in folders.iter().enumerate() {
+    let logs_there = all_places(dir, folders, &mut findings);
+    for (at, places) in logs_there.iter().enumerate() {
         let mut tell_done = |done: f64| {
-            let log_done = (at as f64 + done) / folders.len() as f64;
+            let log_done = (at as f64 + done) / logs_there.len() as f64;
             progress(CheckProgress { part: CheckedPart::Log, log_done });
         };
-        if let Some(examined) = check.read(folder, &mut log, &mut findings, &mut tell_done)? {
-            logs.insert(folder.writer, examined);
+        if let Some(examined) = check.read(places, &mut log, &mut findings, &mut tell_done)? {
+            logs.insert(places.writer, examined);
         }
     }
     for writer in told.writers_with_losses().filter(|writer| !logs.contains_key(writer)) {
         findings.extend(told.lost_findings(&wal_dir, writer, &LogExamination::default()));
     }
-    if log.unfolded_records > 0 && !in_use && !log.has_waiting_log {
+    let keeps_closed = |found: &Finding| matches!(found.kind, FindingKind::UnknownStore | FindingKind::EarlierLayout);
+    let may_open = !in_use && !findings.iter().any(keeps_closed);
+    if log.unfolded_records > 0 && may_open && !log.has_waiting_log {
         let (records, s) = (log.unfolded_records, if log.unfolded_records == 1 { "" } else { "s" });
         let text = format!("{records} record{s} not folded yet");
         let found = Finding::new(FindingKind::UnfoldedRecords, &wal_dir, text);
@@ -212,6 +216,24 @@ fn find_folders(wal_dir: &Path, findings: &mut Vec<Finding>) -> Vec<WriterFolder
     // A power cut may take a name back: what is in such a folder then is a log like any other.
     let unborn = found.unborn.into_iter().filter(|folder| list(&folder.path).is_ok_and(|files| !files.is_empty()));
     found.folders.into_iter().chain(unborn).collect()
+}
+
+/// The logs, by their writers, those included of which segments are kept.
+fn all_places(dir: &Path, folders: Vec<WriterFolder>, findings: &mut Vec<Finding>) -> Vec<LogPlaces> {
+    let kept_dir = dir.join("kept");
+    let kept = writer_folders(&kept_dir).unwrap_or_else(|error| {
+        findings.push(Finding::new(FindingKind::UnreadableDirectory, &kept_dir, error.to_string()));
+        FoundFolders::default()
+    });
+    let mut kept: BTreeMap<_, _> = kept.folders.into_iter().map(|folder| (folder.writer, folder.path)).collect();
+    let waiting = folders.into_iter().map(|WriterFolder { writer, path }| LogPlaces {
+        writer,
+        folder: Some(path),
+        kept: kept.remove(&writer),
+    });
+    let mut logs: Vec<_> = waiting.collect();
+    logs.extend(kept.into_iter().map(|(writer, path)| LogPlaces { writer, folder: None, kept: Some(path) }));
+    logs
 }
 
 /// Which store that is. Says where nothing does, and where the database is another one's.

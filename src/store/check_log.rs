@@ -3,19 +3,18 @@
 //! By plain reads, like any reader. It must not change anything. What a file is to the log, and what is wrong with it, is
 //! decided elsewhere ([`super::examined_log`], [`crate::segment::examination`]): `wal-inspect` says the same.
 
-use super::examined_log::{ExaminedLog, Passing};
+use super::examined_log::{ExaminedLog, LogPlaces, Passing};
 use super::folded::FoldedLogs;
 use crate::ground::error::PathError;
 use crate::ground::finding::{Finding, FindingKind};
-use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
-use crate::record::record::Record;
-use crate::segment::directory::{file_name, list};
+use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
+use crate::record::record::{Record, RecordError};
+use crate::segment::directory::list;
 use crate::segment::log_file::{LogFile, LogPart};
 use crate::segment::log_item::LogItem;
 use crate::segment::reader::{Damage, FrameAt};
-use crate::segment::writer_folder::WriterFolder;
+use crate::segment::wrong_mark::WrongMark;
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 /// In each segment, so many records that can't be decoded are named one by one.
 const UNDECODABLE_NAMED_MAX: u64 = 10;
@@ -65,44 +64,46 @@ struct Seen {
 #[derive(Debug, Default)]
 struct SeenSegment {
     damage: Vec<Damage>,
-    findings: Vec<Finding>,
-    /// How many records can't be decoded.
-    undecodable: u64,
+    wrong_marks: Vec<WrongMark>,
+    /// The first of the records that can't be decoded, with their places and numbers.
+    undecodable: Vec<(RecordError, Offset, Sequence)>,
+    /// How many there are.
+    undecodable_count: u64,
 }
 
 impl LogCheck<'_> {
-    /// Reads the log in a folder; `state` gets what it amounts to, and `progress` is told how much is read, from 0 to 1.
+    /// Reads a log; `state` gets what it amounts to, and `progress` is told how much is read, from 0 to 1.
     ///
     /// # Errors
     /// The directory can't be read.
     pub(super) fn read(
         &self,
-        folder: &WriterFolder,
+        places: &LogPlaces,
         state: &mut LogState,
         findings: &mut Vec<Finding>,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Option<ExaminedLog>, PathError> {
         progress(0.0);
         let mut seen = Seen::default();
-        let total = bytes_in(folder).max(1) as f64;
-        let examined = ExaminedLog::of(folder, self.store, self.tell, |passing| match passing {
+        let total = bytes_in(places).max(1) as f64;
+        let examined = ExaminedLog::of(places, self.store, self.tell, |passing| match passing {
             Passing::Begin => seen = Seen::default(),
             Passing::Item(item) => {
                 let told = seen.bytes / PROGRESS_BYTES;
-                seen.note(&folder.path, item);
+                seen.note(item);
                 if seen.bytes / PROGRESS_BYTES > told {
                     progress((seen.bytes as f64 / total).min(1.0));
                 }
             }
         })?;
         let Some(examined) = examined else { return Ok(None) };
-        state.add(&examined, &seen);
+        state.add(places, &examined, &seen);
         findings.extend(examined.findings.iter().cloned());
         for file in &examined.log.files {
             let holes = examined.holes.iter().filter(|(hole, _)| hole.behind == file.file.id);
             findings.extend(holes.map(|(_, finding)| finding.clone()));
             let seen = seen.segments.remove(&file.file.id).unwrap_or_default();
-            self.tell_file(folder.writer, &examined, file, seen, state, findings);
+            self.tell_file(places.writer, &examined, file, seen, state, findings);
         }
         Ok(Some(examined))
     }
@@ -125,9 +126,11 @@ impl LogCheck<'_> {
             let is_found = self.found_damaged.contains(&(writer, file.file.id));
             findings.push(damage_finding(examined, file, damage, first, is_found, state));
         }
-        findings.extend(seen.findings.into_iter().map(|finding| file.foresee(finding)));
-        if seen.undecodable > UNDECODABLE_NAMED_MAX {
-            let more = seen.undecodable - UNDECODABLE_NAMED_MAX;
+        findings.extend(seen.wrong_marks.iter().map(|wrong| file.foresee(wrong.finding(path))));
+        let undecodable = seen.undecodable.iter().map(|(error, offset, number)| error.finding(path, *offset, *number));
+        findings.extend(undecodable.map(|finding| file.foresee(finding)));
+        if seen.undecodable_count > UNDECODABLE_NAMED_MAX {
+            let more = seen.undecodable_count - UNDECODABLE_NAMED_MAX;
             let text = format!("{more} more records can't be decoded");
             findings.push(file.foresee(Finding::new(FindingKind::UndecodableRecord, path, text)));
         }
@@ -169,7 +172,7 @@ fn damage_finding(
 }
 
 impl LogState {
-    fn add(&mut self, examined: &ExaminedLog, seen: &Seen) {
+    fn add(&mut self, places: &LogPlaces, examined: &ExaminedLog, seen: &Seen) {
         self.logs += 1;
         for file in &examined.log.files {
             self.segments += 1;
@@ -178,9 +181,14 @@ impl LogState {
         }
         let numbers = &examined.log.numbers;
         self.records += numbers.count_within(0, u64::MAX - 1);
+        // What is kept was folded: nobody folds it again.
+        let waits = |file: &&LogFile| places.folder.as_ref().is_some_and(|folder| file.file.path.starts_with(folder));
         if let Some(folded) = examined.folded {
-            self.unfolded_records += numbers.count_within(folded.0 + 1, u64::MAX - 1);
-            self.unfolded_newer_records += seen.newer.iter().filter(|number| **number > folded).count() as u64;
+            let waiting: Vec<_> = examined.log.files.iter().filter(waits).collect();
+            let count = |file: &&LogFile| file.count_read(folded.next(), Sequence(u64::MAX - 1));
+            self.unfolded_records += waiting.iter().map(count).sum::<u64>();
+            let waits = |number: &&Sequence| **number > folded && waiting.iter().any(|file| file.is_read(**number));
+            self.unfolded_newer_records += seen.newer.iter().filter(waits).count() as u64;
         }
         let is_lost = |kind| matches!(kind, FindingKind::MissingRecords | FindingKind::UndurableRecordsMissing);
         let lost = examined.holes.iter().filter(|(_, finding)| is_lost(finding.kind));
@@ -189,35 +197,37 @@ impl LogState {
 }
 
 impl Seen {
-    fn note(&mut self, folder: &Path, item: &LogItem<'_>) {
+    fn note(&mut self, item: &LogItem<'_>) {
         match item {
-            LogItem::Frame { segment, frame } => self.note_record(folder, *segment, frame),
-            LogItem::Damage { segment, damage, .. } => self.segments.entry(*segment).or_default().damage.push(*damage),
-            LogItem::WrongMark { segment, wrong } => {
-                let finding = wrong.finding(&folder.join(file_name(*segment)));
-                self.segments.entry(*segment).or_default().findings.push(finding);
-            }
+            LogItem::Frame { segment, frame } => self.note_record(*segment, frame),
+            LogItem::Damage { segment, damage, .. } => self.segment(*segment).damage.push(*damage),
+            LogItem::WrongMark { segment, wrong } => self.segment(*segment).wrong_marks.push(*wrong),
             _ => {}
         }
     }
 
-    fn note_record(&mut self, folder: &Path, segment: SegmentId, frame: &FrameAt<'_>) {
+    fn segment(&mut self, segment: SegmentId) -> &mut SeenSegment {
+        self.segments.entry(segment).or_default()
+    }
+
+    fn note_record(&mut self, segment: SegmentId, frame: &FrameAt<'_>) {
         self.bytes += frame.payload.len() as u64;
         let Err(error) = Record::decode(frame.payload) else { return };
         // Those of a newer build are counted, and told once for the whole store.
         if error.kind_of_finding() == FindingKind::NewerRecords {
             return self.newer.push(frame.sequence);
         }
-        let seen = self.segments.entry(segment).or_default();
-        seen.undecodable += 1;
-        if seen.undecodable <= UNDECODABLE_NAMED_MAX {
-            seen.findings.push(error.finding(&folder.join(file_name(segment)), frame.offset, frame.sequence));
+        let seen = self.segment(segment);
+        seen.undecodable_count += 1;
+        if seen.undecodable_count <= UNDECODABLE_NAMED_MAX {
+            seen.undecodable.push((error, frame.offset, frame.sequence));
         }
     }
 }
 
 /// The size of a log's files.
-fn bytes_in(folder: &WriterFolder) -> u64 {
-    let files = list(&folder.path).unwrap_or_default();
-    files.iter().filter_map(|file| file.path.symlink_metadata().ok()).map(|metadata| metadata.len()).sum()
+fn bytes_in(places: &LogPlaces) -> u64 {
+    let folders = places.folder.iter().chain(&places.kept);
+    let files = folders.flat_map(|folder| list(folder).unwrap_or_default());
+    files.filter_map(|file| file.path.symlink_metadata().ok()).map(|metadata| metadata.len()).sum()
 }

@@ -7,17 +7,16 @@ use super::{store_identity, writer_lock};
 use crate::ground::clock::now_ms;
 use crate::ground::error::{IndexError, OpenError, PathError, SegmentError};
 use crate::ground::finding::Finding;
-use crate::ground::position::{Sequence, StoreId, WriterId};
-use crate::index::checkpoint::{self, Checkpoint};
+use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use crate::query::database::Query;
 use crate::query::filter::TimeRange;
 use crate::query::known_missing::KnownMissing;
-use crate::query::totals::GapTotals;
+use crate::query::totals::{CheckpointRow, GapTotals};
 use crate::record::LEVEL;
 use crate::record::record::Record;
 use crate::segment::folder_lock::probe;
 use crate::segment::place::Place;
-use crate::segment::waiting_log::{WaitingLog, first_record};
+use crate::segment::waiting_log::{WaitingLog, first_told};
 use crate::segment::writer_folder::{WriterFolder, writer_folders};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -81,8 +80,8 @@ pub(super) fn completeness_at(query: &Query, time_range: TimeRange, now_ms: i64)
     let was_in_use = writer_lock::is_held(dir);
     // The files first: what is folded and retired before the tables are asked is in them.
     let logs = WaitingLogs::look(dir, query);
-    let folded: HashMap<WriterId, Place> = places(query)?;
     let known = query.known_missing(time_range)?;
+    let folded = known.checkpoints.iter().map(|(writer, row)| (*writer, place(*row))).collect();
     // Of a process that came or went meanwhile, what was read is neither state. It folds, or has folded.
     let in_use = was_in_use || writer_lock::is_held(dir);
     let mut found = Completeness::of_tables(&known, time_range, in_use);
@@ -93,11 +92,13 @@ pub(super) fn completeness_at(query: &Query, time_range: TimeRange, now_ms: i64)
     Ok(found)
 }
 
-/// Where folding each log goes on.
-fn places(query: &Query) -> Result<HashMap<WriterId, Place>, IndexError> {
-    let place = |Checkpoint { segment, offset, sequence }| Place { segment, offset, sequence };
-    let checkpoints = query.read_with(checkpoint::read_all)?.into_iter();
-    Ok(checkpoints.map(|(writer, checkpoint)| (writer, place(checkpoint))).collect())
+/// Where folding a log goes on; at its start, if the row says what no log can have.
+fn place(row: CheckpointRow) -> Place {
+    let place = || {
+        let (segment, offset) = (SegmentId(u64::try_from(row.segment).ok()?), Offset(u32::try_from(row.offset).ok()?));
+        Some(Place { segment, offset, sequence: Sequence(u64::try_from(row.sequence).ok()?) })
+    };
+    place().unwrap_or(Place::START)
 }
 
 /// The logs, as far as they were not folded when they were looked at.
@@ -109,7 +110,8 @@ struct WaitingLogs {
 impl WaitingLogs {
     fn look(dir: &Path, query: &Query) -> Result<Self, WaitingError> {
         let store = store_identity::read(dir)?;
-        let folded = places(query)?;
+        let checkpoints = query.checkpoints()?.into_iter();
+        let folded: HashMap<WriterId, Place> = checkpoints.map(|(writer, row)| (writer, place(row))).collect();
         let mut logs = Vec::new();
         for folder in writer_folders(&dir.join("wal"))?.folders {
             // A writer that lives may still write again what looks missing.
@@ -183,7 +185,7 @@ impl Completeness {
             }
             waiting_records += records;
             self.waiting.push((folder.writer, log.last()));
-            let first = first_record(folder, logs.store, from).and_then(|payload| ended_at(&payload));
+            let first = first_told(folder, logs.store, from, ended_at);
             self.unfolded_since = [self.unfolded_since, first].into_iter().flatten().min();
             // What can't be read any more was retired in this instant.
             is_moment &= first.is_none_or(|since_ts| now_ms.saturating_sub(since_ts) <= FOLDS_WITHIN_MS);
@@ -193,9 +195,13 @@ impl Completeness {
     }
 }
 
-/// When that ended of which a record tells: a request with its response, which is when it is recorded.
+/// When that ended of which a record tells: a request with its response, which is when it is recorded. `None`: it is the
+/// log's own, or none.
 fn ended_at(payload: &[u8]) -> Option<i64> {
     let record = Record::decode(payload).ok()?;
+    if matches!(record, Record::WriterBegan(_) | Record::WriterEnded(_)) {
+        return None;
+    }
     let lasted_ms = if let Record::Request(request) = &record { request.latency_us / 1_000 } else { 0 };
     Some(record.happened_at().saturating_add(lasted_ms))
 }

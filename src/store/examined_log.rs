@@ -10,6 +10,7 @@ use crate::ground::error::{PathError, SegmentError};
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
 use crate::record::LEVEL;
+use crate::segment::directory::{SegmentFile, list, list_whole};
 use crate::segment::examination::HeaderState;
 use crate::segment::folder_lock::probe;
 use crate::segment::log_examination::{LogExamination, MissingNumbers};
@@ -19,6 +20,8 @@ use crate::segment::log_reader::LogReader;
 use crate::segment::place::Place;
 use crate::segment::reader::SegmentReader;
 use crate::segment::writer_folder::WriterFolder;
+use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// So often a log is read once more where files vanish while it is read: who folds retires them.
@@ -45,6 +48,46 @@ pub struct ExaminedLog {
     pub(super) known_folded: Option<Sequence>,
 }
 
+/// Where the segments of one log lie.
+#[derive(Clone, Debug)]
+pub(super) struct LogPlaces {
+    pub(super) writer: WriterId,
+    /// Its folder in `wal/`; or the only one.
+    pub(super) folder: Option<PathBuf>,
+    /// Its folder in `kept/`.
+    pub(super) kept: Option<PathBuf>,
+}
+
+impl LogPlaces {
+    /// The folder that says what there is to say of the log as a whole.
+    fn path(&self) -> &Path {
+        self.folder.as_deref().or(self.kept.as_deref()).unwrap_or(Path::new("."))
+    }
+
+    /// Whether its writer lives; `None` where nobody can tell.
+    fn is_living(&self) -> Option<bool> {
+        self.folder.as_deref().map_or(Some(false), |folder| probe(folder).ok())
+    }
+
+    fn reader(&self, store: Option<StoreId>) -> Result<LogReader, SegmentError> {
+        let (writer, from) = (self.writer, Place::START);
+        let Some(kept) = &self.kept else {
+            return LogReader::open(&WriterFolder { writer, path: self.path().to_owned() }, store, from);
+        };
+        // Segments go from one to the other: what comes first is listed first, so that none is in neither.
+        let mut files = self.folder.as_deref().map_or(Ok(Vec::new()), list_whole).or_else(none_if_gone)?;
+        let waiting: HashSet<_> = files.iter().map(|file| file.id).collect();
+        let kept = list_whole(kept).or_else(none_if_gone)?.into_iter();
+        files.extend(kept.filter(|file| !waiting.contains(&file.id)));
+        Ok(LogReader::over(writer, store, files, from))
+    }
+}
+
+/// A directory that is not there has no files.
+fn none_if_gone(error: PathError) -> Result<Vec<SegmentFile>, PathError> {
+    if error.source.kind() == ErrorKind::NotFound { Ok(Vec::new()) } else { Err(error) }
+}
+
 /// Looks at the log in a writer's folder, and at the database of the store that the folder lies in.
 ///
 /// # Errors
@@ -53,7 +96,8 @@ pub fn examine_log(folder: &Path) -> Result<ExaminedLog, PathError> {
     let dir = folder.parent().and_then(store_of);
     let store = folder.parent().and_then(store_id);
     let tell = || told_by(dir.as_deref(), store);
-    ExaminedLog::of(&folder_at(folder), store, tell, |_| ()).map(Option::unwrap_or_default)
+    let places = LogPlaces { writer: writer_of(folder), folder: Some(folder.to_owned()), kept: None };
+    ExaminedLog::of(&places, store, tell, |_| ()).map(Option::unwrap_or_default)
 }
 
 /// Which store the logs in `wal_dir` are a part of; `None` where nothing says so.
@@ -73,7 +117,7 @@ pub fn judge_missing(
     let dir = store_of(wal_dir);
     let store = store_id(wal_dir);
     let path = WriterFolder::within(wal_dir, writer).path;
-    let was_durable = crate::segment::directory::list(&path).is_ok_and(|files| {
+    let was_durable = list(&path).is_ok_and(|files| {
         let mut readers = files.iter().filter_map(|file| SegmentReader::open(&file.path).ok());
         readers.any(|reader| reader.header().base_sequence > last && reader.mark().durable.frames > 0)
     });
@@ -83,50 +127,50 @@ pub fn judge_missing(
 }
 
 impl ExaminedLog {
-    /// Reads a log. `tell` asks the database, once before and once after; what comes passes by `each`. `None`: the folder is
+    /// Reads a log. `tell` asks the database, when it was read; what comes passes by `each`. `None`: the folder is
     /// gone, with all that was in it folded.
     ///
     /// # Errors
     /// The directory can't be read.
     pub(super) fn of(
-        folder: &WriterFolder,
+        places: &LogPlaces,
         store: Option<StoreId>,
         tell: impl Fn() -> FoldedLogs,
         mut each: impl FnMut(Passing<'_, '_>),
     ) -> Result<Option<Self>, PathError> {
-        let is_living = probe(&folder.path).ok();
+        let is_living = places.is_living();
         let owner = if is_living == Some(false) { Owner::Dead } else { Owner::Living };
+        let unread =
+            |finding| Self { writer: Some(places.writer), is_living, findings: vec![finding], ..Self::default() };
         for _ in 0..ATTEMPTS_MAX {
             each(Passing::Begin);
-            let read = LogReader::open(folder, store, Place::START)
-                .and_then(|reader| LogExamination::of(reader, owner, |item| each(Passing::Item(item))));
-            match read {
-                Ok(log) => return Ok(Some(Self::judged(folder, log, is_living, &tell()))),
-                Err(SegmentError::Gone { path }) if path == folder.path => return Ok(None),
+            let read = places.reader(store);
+            match read.and_then(|reader| LogExamination::of(reader, owner, |item| each(Passing::Item(item)))) {
+                Ok(log) => return Ok(Some(Self::judged(places, log, is_living, &tell()))),
+                Err(SegmentError::Gone { path }) if path == places.path() => return Ok(None),
                 // Retired since the folder was listed: it is in the database now.
                 Err(SegmentError::Gone { .. }) => {}
                 Err(SegmentError::Io(error)) => return Err(error),
-                Err(error) => {
-                    let findings = vec![Finding::of_segment_error(&error)];
-                    return Ok(Some(Self { writer: Some(folder.writer), is_living, findings, ..Self::default() }));
-                }
+                Err(error) => return Ok(Some(unread(Finding::of_segment_error(&error)))),
             }
         }
         let text = "its files are removed faster than they are read: who folds is at it";
-        let findings = vec![Finding::new(FindingKind::UnreadableSegment, &folder.path, text)];
-        Ok(Some(Self { writer: Some(folder.writer), is_living, findings, ..Self::default() }))
+        Ok(Some(unread(Finding::new(FindingKind::UnreadableSegment, places.path(), text))))
     }
 
-    fn judged(folder: &WriterFolder, log: LogExamination, is_living: Option<bool>, told: &FoldedLogs) -> Self {
-        let writer = folder.writer;
+    fn judged(places: &LogPlaces, log: LogExamination, is_living: Option<bool>, told: &FoldedLogs) -> Self {
+        let (writer, path) = (places.writer, places.path());
         let mut findings: Vec<_> = needs_newer(&log).into_iter().chain(log.unreadable.iter().cloned()).collect();
-        findings.extend(told.lost_findings(&folder.path, writer, &log));
-        // Where nobody knows what is folded, nobody knows whether what is missing in front was ever there.
-        let is_known = told.folded == Folded::Told;
+        findings.extend(told.lost_findings(path, writer, &log));
         let first = log.files.iter().find_map(LogFile::first_number);
         let is_in_front = |hole: &MissingNumbers| first.is_none_or(|first| hole.last < first);
-        let missing = log.missing.iter().filter(|hole| !hole.in_damage && (is_known || !is_in_front(hole)));
-        let holes = missing.flat_map(|hole| told.judge(&folder.path, hole, writer)).collect();
+        let judge = |hole: &MissingNumbers| {
+            let judged = told.judge(path, hole, writer).into_iter();
+            // What was folded is removed from the front; and where nobody knows what is folded, nobody knows whether it was.
+            let is_news = |kind| matches!(kind, FindingKind::MissingRecords | FindingKind::UndurableRecordsMissing);
+            judged.filter(|(hole, finding)| !is_in_front(hole) || is_news(finding.kind)).collect::<Vec<_>>()
+        };
+        let holes = log.missing.iter().filter(|hole| !hole.in_damage).flat_map(judge).collect();
         let (folded, known_folded) = (told.of_log(writer), told.known(writer));
         Self { writer: Some(writer), is_living, log, holes, findings, folded, known_folded }
     }
@@ -174,14 +218,16 @@ fn told_by(dir: Option<&Path>, store: Option<StoreId>) -> FoldedLogs {
     told.of_store(store)
 }
 
-/// The folder of a log; where its name is no writer's, somebody copied it, and its segments say whose it is.
-fn folder_at(path: &Path) -> WriterFolder {
-    WriterFolder::at(path).unwrap_or_else(|| {
-        let files = crate::segment::directory::list(path).unwrap_or_default();
-        let mut headers = files.iter().filter_map(|file| SegmentReader::open(&file.path).ok());
-        let writer = headers.next().map_or(WriterId([0; 16]), |reader| reader.header().writer_id);
-        WriterFolder { writer, path: path.to_owned() }
-    })
+/// Whose log lies in a folder; where its name is no writer's, somebody copied it, and its segments say whose it is.
+fn writer_of(path: &Path) -> WriterId {
+    WriterFolder::at(path).map_or_else(
+        || {
+            let files = list(path).unwrap_or_default();
+            let mut headers = files.iter().filter_map(|file| SegmentReader::open(&file.path).ok());
+            headers.next().map_or(WriterId([0; 16]), |reader| reader.header().writer_id)
+        },
+        |folder| folder.writer,
+    )
 }
 
 /// The directory of the store whose logs lie there. A directory that has another name was put together by somebody: what lies

@@ -19,6 +19,7 @@ use crate::index::row_retention::RowRetention;
 use crate::index::{age_table, checkpoint, damage, remembered_limits};
 use crate::query::database::Query;
 use crate::segment::directory::list;
+use crate::segment::store_id_file::{self, FoundStoreId};
 use crate::segment::writer_folder::writer_folders;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -58,6 +59,10 @@ fn plan_at(config: &Config, now: Moment) -> Result<StorePlan, OpenError> {
     // The checkpoints first: what is folded by then is in the logs that are looked at now, or is retired.
     let checkpoints: HashMap<_, _> = query.read_with(checkpoint::read_all)?.into_iter().collect();
     let faults = SegmentFaults {
+        store: match store_id_file::read(&config.dir)? {
+            FoundStoreId::Is(store) => Some(store),
+            FoundStoreId::Missing | FoundStoreId::Unsound(_) => None,
+        },
         damaged: query.read_with(damage::damaged_segments)?,
         missing: query.read_with(damage::missing_numbers)?,
     };

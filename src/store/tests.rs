@@ -18,6 +18,7 @@ mod newer_tests;
 mod room_tests;
 mod trouble_tests;
 
+use super::rebuild::{Source, rebuild};
 use crate::ground::config::Config;
 use crate::ground::error::WaitError;
 use crate::ground::health::Part;
@@ -25,10 +26,12 @@ use crate::ground::position::Sequence;
 use crate::ground::sabotage::{self, Fault, Spot, fail, panic};
 use crate::query::database::Query;
 use crate::query::filter::RequestFilter;
+use crate::segment::directory::list;
 use crate::segment::reader::SegmentReader;
+use crate::segment::writer_folder::writer_folders;
 use crate::{Request, SyncPolicy};
-use fixture::{Holdings, PATIENCE, wait_until};
-use std::ops::{Deref, DerefMut};
+use fixture::{Blocker, Holdings, PATIENCE, wait_until};
+use std::ops::{ControlFlow, Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -98,8 +101,8 @@ impl Fixture {
         wait_until("they are folded", || self.store().stats().folded >= events);
     }
 
-    /// Every event that was recorded is in the database once, each with a number of its own; returns the numbers.
-    fn assert_each_event_is_folded_once(&self) -> Vec<i64> {
+    /// Every event that was recorded is in the database once, each with an id of its own.
+    fn assert_each_event_is_folded_once(&self) {
         let holdings = Holdings::read(self.dir());
         assert_eq!(holdings.numbers, (0..self.recorded).collect::<Vec<_>>());
         assert_eq!(holdings.quarantined, 0);
@@ -108,14 +111,20 @@ impl Fixture {
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), rows.len());
-        numbers
     }
 
-    /// The last number that a power cut would leave, by what the segments say of themselves.
+    /// The last event that a power cut would leave, by what the segments of the running store say of themselves. The log's
+    /// first record says who writes.
     fn vouched_for(&self) -> u64 {
         let readers = self.segments().into_iter().map(|path| SegmentReader::open(&path).unwrap());
         let last = |reader: SegmentReader| reader.mark().durable.last_sequence(reader.header().base_sequence).0;
-        readers.map(last).max().unwrap()
+        readers.map(last).max().unwrap() - 1
+    }
+
+    /// The segments of all logs that are kept, one behind the other.
+    fn kept(&self) -> Vec<PathBuf> {
+        let folders = writer_folders(&self.config.kept_dir()).unwrap().folders;
+        folders.iter().flat_map(|folder| list(&folder.path).unwrap()).map(|file| file.path).collect()
     }
 }
 
@@ -143,12 +152,12 @@ fn what_a_failed_sync_left_in_doubt_is_written_again_and_folded_once() {
             fixture.flush().unwrap();
             let report = fixture.shut_down();
             assert_eq!((report.appended, report.folded, report.dropped), (4000, 4000, 0), "{policy:?}");
-            assert_eq!(fixture.assert_each_event_is_folded_once(), (1..=4000).collect::<Vec<_>>());
-            assert_eq!(fixture.segments().len(), 1, "{policy:?}: what was superseded is gone");
+            fixture.assert_each_event_is_folded_once();
+            assert_eq!(fixture.folders(), [] as [PathBuf; 0], "{policy:?}: what was superseded is gone, too");
             fixture.reopen();
             fixture.record(10);
             fixture.shut_down();
-            assert_eq!(fixture.assert_each_event_is_folded_once(), (1..=4010).collect::<Vec<_>>());
+            fixture.assert_each_event_is_folded_once();
         }
     }
 }
@@ -167,21 +176,19 @@ fn a_poisoned_segment_gets_no_further_mark_and_what_it_held_lies_in_the_next_one
     fixture.flush().unwrap();
     fixture.record(7);
     fixture.shut_down();
-    let segments: Vec<_> = fixture.segments().iter().map(|path| SegmentReader::open(path).unwrap()).collect();
+    let segments: Vec<_> = fixture.kept().iter().map(|path| SegmentReader::open(path).unwrap()).collect();
     let told: Vec<_> = segments
         .iter()
         .map(|reader| (reader.header().base_sequence.0, reader.mark().durable.frames, reader.mark().sealed.is_some()))
         .collect();
-    assert_eq!(told, [(1, 100, false), (101, 57, true)]);
+    // The first record says who writes, the last one that it ended.
+    assert_eq!(told, [(1, 101, false), (102, 58, true)]);
     fixture.assert_each_event_is_folded_once();
     // From the log alone, each record is taken once.
     drop(segments);
     fixture.remove_database();
-    for _ in 0..2 {
-        fixture.reopen();
-        fixture.store().wait_folded(PATIENCE).unwrap();
-        fixture.assert_each_event_is_folded_once();
-    }
+    rebuild(&Config::new(fixture.dir()), Source::Log, |_, _| ControlFlow::Continue(())).unwrap();
+    fixture.assert_each_event_is_folded_once();
 }
 
 #[test]
@@ -215,7 +222,7 @@ fn while_syncs_fail_nothing_is_called_durable_and_health_says_so() {
     let stats = fixture.store().stats();
     assert_eq!(stats.poisoned_segments, 3, "it gives up after three");
     assert!(stats.health.problems.contains_key(&Part::Sync), "{}", stats.health);
-    assert_eq!(fixture.store().shared.progress.durable(), Sequence(10));
+    assert_eq!(fixture.store().shared.progress.durable(), Sequence(11));
     // What can't be made durable in the log can be in the database.
     fixture.store().wait_folded(PATIENCE).unwrap();
     fixture.assert_each_event_is_folded_once();
@@ -242,7 +249,10 @@ fn what_can_not_be_read_back_is_a_gap_and_its_numbers_do_not_come_again() {
         });
         fixture.record(100);
         fixture.flush().unwrap();
-        fixture.order(Spot::ReadBack, 0, 1, fail);
+        // Nobody can read it any more.
+        let first = fixture.segment(0);
+        let durable = SegmentReader::open(&first).unwrap().mark().durable.end.0;
+        sabotage::spoil(&first, u64::from(durable)..u64::from(u32::MAX));
         fixture.order(Spot::Sync, 0, 1, fail);
         fixture.record(4000);
         let error = fixture.flush().unwrap_err();
@@ -257,9 +267,6 @@ fn what_can_not_be_read_back_is_a_gap_and_its_numbers_do_not_come_again() {
         let query = Query::open(&fixture.config.dir).unwrap();
         let totals = query.totals().unwrap();
         assert_eq!((totals.requests as u64, totals.dropped as u64), (report.appended, report.dropped));
-        // Requests, and what is lost of them: that needs no record.
-        let numbers: Vec<_> = query.requests(&RequestFilter::default()).unwrap().iter().map(|row| row.id).collect();
-        assert_eq!(numbers.iter().max(), Some(&4200));
         assert_eq!(query.gaps(crate::query::filter::TimeRange::default()).unwrap().len(), 1);
     }
 }
@@ -282,24 +289,31 @@ fn a_sync_that_fails_at_shutdown_loses_nothing_and_is_told() {
 }
 
 #[test]
-fn what_an_earlier_run_left_unsynced_is_written_again_if_its_sync_fails() {
+fn nobody_syncs_or_writes_again_what_another_life_left_and_it_is_folded_as_it_lies() {
     let mut fixture = Fixture::new(|config| {
         config.sync = SyncPolicy::Never;
         config.keep_segments_bytes = Some(u64::MAX);
     });
+    let blocker = Blocker::new(&fixture);
     fixture.record(2000);
-    fixture.store().wait_folded(PATIENCE).unwrap();
-    fixture.order(Spot::Sync, 0, 1, fail);
-    fixture.shut_down();
-    // Sealed and never synced; now somebody who does sync opens it.
-    fixture.config.sync = SyncPolicy::Interval;
-    fixture.order(Spot::SealedSync, 0, 1, fail);
-    fixture.reopen();
-    fixture.record(1000);
-    fixture.flush().unwrap();
-    assert_eq!(fixture.store().stats().poisoned_segments, 1);
-    fixture.shut_down();
-    assert_eq!(fixture.assert_each_event_is_folded_once(), (1..=3000).collect::<Vec<_>>());
+    wait_until("all is appended", || fixture.store().stats().appended == 2000);
+    let mut killed = fixture.killed();
+    drop(blocker);
+    let bytes = |fixture: &fixture::Fixture| {
+        fixture.segments().iter().map(std::fs::read).map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let left = bytes(&killed);
+    killed.config.sync = SyncPolicy::Interval;
+    sabotage::order(killed.dir(), Spot::SealedSync, 0, 1, fail);
+    killed.open();
+    killed.record(2000..3000);
+    killed.store().flush(PATIENCE).unwrap();
+    assert_eq!(killed.store().stats().poisoned_segments, 0);
+    killed.fold();
+    let kept = Fixture { fixture: killed, recorded: 3000 };
+    kept.assert_each_event_is_folded_once();
+    let kept: Vec<_> = kept.kept().iter().map(std::fs::read).map(Result::unwrap).collect();
+    assert!(left.iter().all(|segment| kept.contains(segment)), "not a byte of what was left is another one now");
 }
 
 #[test]
@@ -374,8 +388,10 @@ fn a_thread_that_panics_is_told_and_nothing_hangs() {
 #[test]
 fn a_place_that_the_disk_can_not_read_costs_its_records_and_folding_goes_on() {
     let mut fixture = Fixture::new(|config| config.sync_interval_ms = 60_000);
+    fixture.record(1);
+    fixture.flush().unwrap();
     sabotage::spoil(&fixture.segments()[0], 8192..8193);
-    fixture.record(2000);
+    fixture.record(1999);
     fixture.flush().unwrap();
     fixture.store().wait_folded(PATIENCE).unwrap();
     let stats = fixture.store().stats();
@@ -390,8 +406,8 @@ fn a_place_that_the_disk_can_not_read_costs_its_records_and_folding_goes_on() {
 
 #[test]
 fn a_segment_that_the_disk_can_not_read_costs_what_was_not_folded_of_it_and_says_how_many_that_were() {
-    // Nothing was folded of it, or a part. The reader that stands in it wants the mark at the start of the file.
-    for folded in [0, 100] {
+    // Hardly anything was folded of it, or a part. The reader that stands in it wants the mark at the start of the file.
+    for folded in [1, 100] {
         let mut fixture = Fixture::new(|config| {
             config.sync_interval_ms = 60_000;
             config.keep_segments_bytes = Some(u64::MAX);
@@ -406,9 +422,11 @@ fn a_segment_that_the_disk_can_not_read_costs_what_was_not_folded_of_it_and_says
         let health = fixture.store().stats().health;
         let report = fixture.shut_down();
         assert_eq!((report.appended, report.left_in_log), (2000, 0));
-        let aside = fixture.dir().join("quarantine").join(first.file_name().unwrap());
+        let log = first.parent().unwrap().file_name().unwrap();
+        let aside = fixture.dir().join("quarantine").join(log).join(first.file_name().unwrap());
         let (offsets, extent) = fixture::segment::frames(&aside);
-        let held = offsets.len() as u64;
+        // The first record says who writes.
+        let held = offsets.len() as u64 - 1;
         let lost = held - folded;
         let problem = &health.problems[&Part::Damage];
         assert!(problem.contains(&format!("; {}", crate::ground::finding::are_lost(lost))), "{lost}, and {problem}");
@@ -420,20 +438,24 @@ fn a_segment_that_the_disk_can_not_read_costs_what_was_not_folded_of_it_and_says
 }
 
 #[test]
-fn a_checkpoint_that_names_no_place_between_frames_costs_nothing() {
+fn a_log_that_a_power_cut_made_shorter_than_what_is_folded_costs_what_was_not_folded_and_nothing_comes_twice() {
     let mut fixture = Fixture::new(|_| {});
     fixture.record(100);
     fixture.store().wait_folded(PATIENCE).unwrap();
     fixture.order(Spot::Fold, 0, u32::MAX, fail);
     fixture.record(100);
     fixture.flush().unwrap();
-    assert_eq!(fixture.take_store().shutdown(Duration::from_millis(50)).left_in_log, 100);
+    // The record that says that the writer ended is left, too.
+    assert_eq!(fixture.take_store().shutdown(Duration::from_millis(50)).left_in_log, 101);
     fixture.cancel(Spot::Fold);
-    // Within a frame, as after a power cut that took the log and not the database.
-    fixture.database().execute("UPDATE checkpoint SET offset = offset - 8", []).unwrap();
+    let segment = fixture.segment(0);
+    let cut_at = fixture::segment::frames(&segment).0[50];
+    std::fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(u64::from(cut_at)).unwrap();
     fixture.reopen();
-    fixture.store().wait_folded(PATIENCE).unwrap();
-    let health = fixture.shut_down().health;
-    assert!(health.is_ok(), "{health}");
-    fixture.assert_each_event_is_folded_once();
+    fixture.fold();
+    fixture.shut_down();
+    let holdings = Holdings::read(fixture.dir());
+    assert_eq!(holdings.numbers, (0..100).collect::<Vec<_>>());
+    // What the log says that it had, and nothing has.
+    assert_eq!(fixture.number("SELECT sum(events) FROM gaps WHERE missing = 1"), 101);
 }

@@ -81,8 +81,7 @@ class Log:
                 self.read.append(segment)
             elif segment.header == "misplaced":
                 segment.told = self.told(segment)
-        last = max((number for segment in self.read for number in segment.numbers()), default=0)
-        ended = any(segment.kinds.get(last) == ENDED for segment in self.read)
+        ended = any(ENDED in segment.kinds.values() for segment in self.read)
         # What is folded is read and looked at like the rest, and not taken.
         self.living = any(living) and not ended
         self.due = folded + 1 if folded is not None else self.read[0].base if self.read else 1

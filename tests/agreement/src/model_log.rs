@@ -117,11 +117,8 @@ impl LogModel {
                 _ => None,
             })
             .collect();
-        let has_ended = read
-            .iter()
-            .flat_map(|(_, reading)| reading.frames())
-            .max_by_key(|(number, _)| *number)
-            .is_some_and(|(_, payload)| meaning(payload, question.meanings) == Meaning::Ended);
+        let ends = |payload: &[u8]| meaning(payload, question.meanings) == Meaning::Ended;
+        let has_ended = read.iter().any(|(_, reading)| reading.frames().any(|(_, payload)| ends(payload)));
         let is_living = is_living && !has_ended;
         let told: Vec<Told> = looked_at.filter_map(|(_, _, state)| Told::of(state, is_living)).collect();
         let first = read.first().map_or(1, |(_, reading)| reading.header.base);
@@ -168,9 +165,9 @@ impl LogModel {
         self.taken.last_key_value().map_or(0, |(number, _)| *number).max(lost).max(folded)
     }
 
-    /// Whether its last record says that the writer ended.
+    /// Whether a record that is taken says that the writer ended.
     pub fn has_ended(&self) -> bool {
-        self.taken.last_key_value().is_some_and(|(_, taken)| taken.meaning == Meaning::Ended)
+        self.taken.values().any(|taken| taken.meaning == Meaning::Ended)
     }
 }
 

@@ -78,9 +78,10 @@ fn rounds(test: &str, strace: impl Fn(&Path, u64) -> Vec<OsString>) {
         let mut left = never(&store, first).with(["--events", &LEFT_EVENTS.to_string(), "--linger"]).start();
         left.wait_until(|said| said.appended == LEFT_EVENTS);
         left.kill();
-        let first_of_all = std::mem::replace(&mut first, first + LEFT_EVENTS);
+        let first_of_all = first;
+        first += LEFT_EVENTS;
         let (said, status) =
-            never(first).with(["--pause-us", pause_us]).under(strace(&store, 1 + random.below(3))).run();
+            never(&store, first).with(["--pause-us", pause_us]).under(strace(&store, 1 + random.below(3))).run();
         assert_eq!(status.signal(), Some(SIGKILL), "round {round}: the call never came, {said:?}");
         // A new database is synced while the store is opened: that is a crash like any other, but not the one meant here.
         while_opening += u64::from(!said.opened);

@@ -262,6 +262,18 @@ impl SessionsArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct WritersArgs {
+    #[command(flatten)]
+    pub(crate) store: DirArgs,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+    #[command(flatten)]
+    pub(crate) fold: FoldArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct UnusedArgs {
     #[command(flatten)]
     pub(crate) store: DirArgs,

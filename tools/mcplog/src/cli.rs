@@ -4,7 +4,7 @@
 
 use crate::arguments::{
     BackupArgs, CheckArgs, DemoArgs, IngestArgs, LogsArgs, RebuildArgs, RequestsArgs, SchemaArgs, SessionsArgs,
-    UnusedArgs,
+    UnusedArgs, WritersArgs,
 };
 use crate::dir_args::DirArgs;
 use clap::{Parser, Subcommand};
@@ -160,6 +160,25 @@ payload (JSON text). With --changes: id, detected_at, proxy, upstream_url,
 method, change_type, item_name, old_hash, new_hash, caller.")]
     Schema(SchemaArgs),
 
+    /// Show which processes record into the store, or did
+    #[command(after_help = "\
+Examples:
+  mcplog writers                   the 50 that started last
+  mcplog writers --since 1d        those that recorded since yesterday
+  mcplog writers --json | jq -r 'select(.state == \"died\").writer_id'
+  wal-inspect dump --writer 0192f0c1
+                                   what the log of one of them still has
+
+A writer is one life of a process: started anew, it is another one. RECORDS is
+how many of its records are folded. STATE: recording, closed (it ended in good
+order), died, or unknown (it does not record, and nobody has noted yet how it
+ended). (writer_id, sequence) names an event for ever.
+
+JSON fields: writer_id, process_id, host, program, program_version, started_at,
+last_seen_at (its newest event), ended_at, ended (closed, died), folded_records,
+state (recording, closed, died, unknown). Times are Unix milliseconds UTC.")]
+    Writers(WritersArgs),
+
     /// Say whether a store is sound: its log, its database, and how they fit together
     #[command(after_help = "\
 Examples:
@@ -259,6 +278,7 @@ impl Command {
             Self::Slow(args) | Self::Stats(args) => Some(&args.store),
             Self::Sessions(args) => Some(&args.store),
             Self::Unused(args) => Some(&args.store),
+            Self::Writers(args) => Some(&args.store),
             Self::Schema(args) => Some(&args.store),
             Self::Check(args) => Some(&args.store),
             Self::Backup(args) => Some(&args.store),

@@ -67,6 +67,7 @@ fn ask(command: &Command, view: &View, out: &mut dyn Write) -> Result<u8, CliErr
         Command::Sessions(args) => command::sessions::run(args, view, out, &mut notes)?,
         Command::Unused(args) => command::unused::run(args, view, out, &mut notes)?,
         Command::Schema(args) => command::schema::run(args, view, out, &mut notes)?,
+        Command::Writers(args) => command::writers::run(args, view, out, &mut notes)?,
         Command::Proxy(_)
         | Command::Ingest(_)
         | Command::Check(_)

@@ -245,11 +245,11 @@ fn a_limit_that_cut_the_answer_is_told_in_json_too() {
 fn what_was_lost_expired_or_can_not_be_read_is_in_the_last_line() {
     let fixture = Fixture::with_events();
     let cases = [
-        ("INSERT INTO gaps VALUES (90, 1740823202000, 1740823203000, 7, 0)", "dropped_events", 7),
-        ("INSERT INTO newer_records VALUES (91, 1, 4096, 200, 1, 1740823202000, x'c801')", "newer_records", 1),
+        ("INSERT INTO gaps VALUES (90, 1740823202000, 1740823203000, 7, 0, 1, 90)", "dropped_events", 7),
+        ("INSERT INTO newer_records VALUES (91, 1, 91, 1, 4096, 200, 1, 1740823202000, x'c801')", "newer_records", 1),
         (
-            "INSERT INTO quarantine (segment, offset, bytes, sequence, reason, noted_at)
-             VALUES (1, 4096, 64, 92, 'r', 1740823202000)",
+            "INSERT INTO quarantine (writer, segment, offset, bytes, sequence, reason, noted_at)
+             VALUES (1, 1, 4096, 64, 92, 'r', 1740823202000)",
             "quarantined_records",
             1,
         ),

@@ -15,7 +15,7 @@ const REQUEST: &str = "id request_id ts proxy session_id client_name method tool
                        outcome cause direction principal trace_id parent_span_id retry_of input_wait_us notes";
 
 /// The headings of the page, the command lines that print such objects, and the members.
-const OBJECTS: [(&str, &str, &str); 8] = [
+const OBJECTS: [(&str, &str, &str); 9] = [
     ("mcplog logs", "logs", REQUEST),
     ("mcplog slow", "slow", REQUEST),
     (
@@ -43,10 +43,15 @@ const OBJECTS: [(&str, &str, &str); 8] = [
         "schema --changes",
         "id detected_at proxy upstream_url method change_type item_name old_hash new_hash caller",
     ),
+    (
+        "mcplog writers",
+        "writers",
+        "writer_id process_id host program program_version started_at last_seen_at ended_at ended folded_records state",
+    ),
 ];
 
 /// What the last line of every answer says.
-const ANSWER: &str = "complete in_use unfolded_records unfolded_since log_problem set_aside_records missing_records \
+const ANSWER: &str = "complete in_use unfolded_records unfolded_since log_problem missing_records \
                       dropped_events quarantined_records newer_records kept_since expired cut";
 const CHECK: &str = "in_use segments log_bytes records unfolded_records lost_records requests sessions database_bytes \
                      dropped_events quarantined_records newer_records limits clock_steps clock_ahead_ms quarantine_files \

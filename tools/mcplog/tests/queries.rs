@@ -211,7 +211,8 @@ fn in_one_line(text: &str) -> String {
 #[test]
 fn missing_events_are_pointed_out() {
     let fixture = Fixture::with_events();
-    let gap = "INSERT INTO gaps (from_ts, to_ts, events) VALUES (1740823202000, 1740823203000, 1200)";
+    let gap =
+        "INSERT INTO gaps (from_ts, to_ts, events, writer, sequence) VALUES (1740823202000, 1740823203000, 1200, 1, 1)";
     fixture.database().execute(gap, []).unwrap();
     let note = "1,200 events are missing: lost in 1 gap between 2025-03-01 10:00:02 and 2025-03-01 10:00:03.\n";
     for line in ["logs", "stats", "sessions", "schema"] {
@@ -226,8 +227,8 @@ fn missing_events_are_pointed_out() {
 #[test]
 fn what_could_not_be_folded_is_pointed_out() {
     let fixture = Fixture::with_events();
-    let row =
-        "INSERT INTO quarantine (segment, offset, bytes, sequence, reason, noted_at) VALUES (1, 4096, 64, 9, 'r', 0)";
+    let row = "INSERT INTO quarantine (writer, segment, offset, bytes, sequence, reason, noted_at)
+         VALUES (1, 1, 4096, 64, 9, 'r', 0)";
     fixture.database().execute(row, []).unwrap();
     let text = fixture.run("logs --limit 1").ok();
     assert!(text.ends_with("1 record could not be folded; table quarantine says where and why.\n"), "{text}");

@@ -13,7 +13,6 @@ pub(super) enum Lack {
     /// Records that are not folded, or may not be.
     Unfolded,
     Missing,
-    SetAside,
     Quarantined,
     Newer,
     Expired,
@@ -29,14 +28,6 @@ pub(super) fn lacking(found: &Completeness, clock: &Clock) -> Vec<(Lack, String)
         let (records, they) = records(found.missing_records);
         let note = format!("{records} missing in the log, beyond what is folded: no segment has {they}.");
         lacking.push((Lack::Missing, note));
-    }
-    if found.set_aside_records > 0 {
-        let (records, they) = records(found.set_aside_records);
-        let note = format!(
-            "{records} set aside, because records before {they} are missing: not counted, unless `mcplog rebuild \
-             --from-log` folds {they}."
-        );
-        lacking.push((Lack::SetAside, note));
     }
     if found.quarantined_records > 0 {
         let records = counted(found.quarantined_records, "record");

@@ -26,5 +26,6 @@ pub(crate) mod stats;
 pub(crate) mod unused;
 #[cfg(test)]
 mod width_tests;
+pub(crate) mod writers;
 
 pub(crate) use answer::Answered;

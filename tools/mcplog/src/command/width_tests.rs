@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Every command that shows a table of a store.
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "logs",
     "logs --limit 1",
     "slow",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 9] = [
     "unused --since 2100-01-01",
     "schema",
     "schema --changes",
+    "writers",
 ];
 
 /// What people and peers put into names: long, wide, of no width, moving the cursor, writing from the right.
@@ -109,6 +110,7 @@ fn printed(dir: &Path, line: &str, view: &View) -> String {
         Command::Sessions(args) => super::sessions::run(&args, view, &mut out, &mut err),
         Command::Unused(args) => super::unused::run(&args, view, &mut out, &mut err),
         Command::Schema(args) => super::schema::run(&args, view, &mut out, &mut err),
+        Command::Writers(args) => super::writers::run(&args, view, &mut out, &mut err),
         _ => panic!("{line} shows no table"),
     }
     .unwrap()
