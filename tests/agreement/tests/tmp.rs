@@ -9,7 +9,22 @@ fn w() {
         let _ = std::fs::remove_dir_all(&to);
         d.store.write(std::path::Path::new(&to));
         println!("{seed}: {}", d.story.join("\n   "));
-        for ((p, f), folder) in &d.store.folders { for (n, file) in &folder.files { if let Some(s) = &file.segment { println!("  {p:?} {} {n} living {} base {} frames {} durable {} sealed {} gen {}", &f[9..], folder.is_living, s.header.base, s.frames.len(), s.durable_frames, s.is_sealed, s.generation); } } }
+        for ((p, f), folder) in &d.store.folders {
+            for (n, file) in &folder.files {
+                if let Some(s) = &file.segment {
+                    println!(
+                        "  {p:?} {} {n} living {} base {} frames {} durable {} sealed {} gen {}",
+                        &f[9..],
+                        folder.is_living,
+                        s.header.base,
+                        s.frames.len(),
+                        s.durable_frames,
+                        s.is_sealed,
+                        s.generation
+                    );
+                }
+            }
+        }
         println!("  folded {:?} places {:?}", d.store.folded, d.store.places.values());
     }
 }
