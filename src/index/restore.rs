@@ -4,13 +4,13 @@
 //! The log was folded into the new database before, and has the say where both have a record: its bytes are checked, those
 //! of a row are not. Runs on the thread that rebuilds.
 
-use super::batch::RowPlaces;
 use super::database::Index;
 use super::fence;
 use super::logged::Logged;
 use super::old_rows::{OldRows, failed_at};
 use super::old_runs::OldRuns;
 use super::request_rows::REQUESTS_PER_STATEMENT;
+use super::restoring::RowPlaces;
 use super::salvage::Fate;
 use crate::fold::fold::Mutation;
 use crate::fold::session_facts::SessionFacts;
