@@ -86,7 +86,7 @@ pub fn check(input: &[u8]) {
     // What another one was about to fold when it ended.
     let last = open(dir.path());
     last.wait_expired(PATIENCE).expect("folded");
-    shut_down(last);
+    assert_eq!(last.shutdown(PATIENCE).health, mcplog::Health::default());
     assert_eq!(read(dir.path()), tables(&events));
 }
 
@@ -102,9 +102,9 @@ fn open(dir: &Path) -> Store {
 }
 
 fn shut_down(store: Store) {
+    // What keeps it from cleaning up, another one that folds just then for one, is not this one's fault.
     let report = store.shutdown(PATIENCE);
     assert_eq!(report.dropped, 0, "{report:?}");
-    assert_eq!(report.health, mcplog::Health::default(), "{report:?}");
 }
 
 // Domains are small, so that ids and times collide all the time; among them are values that a careless program takes
