@@ -29,13 +29,13 @@ impl LogHome {
     /// # Errors
     /// The system refuses.
     pub(crate) fn of_new(folder: &NewFolder, path: PathBuf) -> Result<Self, PathError> {
-        Ok(Self { path, names: FolderNames::open(folder.path())?, lock: folder.lock() })
+        Ok(Self { path, names: FolderNames::open(folder.path(), 2)?, lock: folder.lock() })
     }
 
     /// A folder that nobody locks: for segments that no process writes on.
     #[cfg(test)]
     pub(super) fn unlocked(path: &Path) -> Result<Self, PathError> {
-        Ok(Self { path: path.to_owned(), names: FolderNames::open(path)?, lock: None })
+        Ok(Self { path: path.to_owned(), names: FolderNames::open(path, 1)?, lock: None })
     }
 
     /// Where it is once the log is born.
@@ -56,30 +56,38 @@ impl LogHome {
     }
 }
 
-/// The two directories that name a segment: its folder, and the one that the folder is in. Kept open, so that syncing them
+/// The directories that name a segment: its folder; and those above, `wal/` and the store's. Kept open, so that syncing them
 /// needs no new file descriptor when the process has run out of them, and reaches them whatever they are called by then.
 #[derive(Debug)]
 pub(crate) struct FolderNames {
     folder: File,
-    parent: File,
+    /// From the folder upwards.
+    above: Vec<File>,
     folder_name_is_durable: AtomicBool,
 }
 
 impl FolderNames {
-    fn open(folder: &Path) -> Result<Arc<Self>, PathError> {
-        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let (folder, parent) = (File::open(folder).at("open", folder)?, File::open(parent).at("open", parent)?);
-        Ok(Arc::new(Self { folder, parent, folder_name_is_durable: AtomicBool::new(false) }))
+    /// The folder, and so many directories above.
+    fn open(folder: &Path, above: usize) -> Result<Arc<Self>, PathError> {
+        let is_some = |path: &&Path| !path.as_os_str().is_empty();
+        let paths =
+            folder.ancestors().skip(1).take(above).map(|path| Some(path).filter(is_some).unwrap_or(Path::new(".")));
+        let above = paths.map(|path| File::open(path).at("open", path)).collect::<Result<_, _>>()?;
+        let folder = File::open(folder).at("open", folder)?;
+        Ok(Arc::new(Self { folder, above, folder_name_is_durable: AtomicBool::new(false) }))
     }
 
     /// Makes durable that the segment at `path` is in its folder, and the folder in its place. In this order, after the
-    /// segment itself: a name that a power cut leaves is then one of something.
+    /// segment itself: a name that a power cut leaves is then one of something. The name of `wal/` too: another process may
+    /// have made that an instant ago.
     pub(super) fn sync(&self, path: &Path) -> Result<(), PathError> {
         sabotage::at(Spot::SyncFolder, path).at("sync the directory of", path)?;
         self.folder.sync_all().at("sync the directory of", path)?;
         if !self.folder_name_is_durable.load(Ordering::Relaxed) {
-            sabotage::at(Spot::SyncLogs, path).at("sync what holds the directory of", path)?;
-            self.parent.sync_all().at("sync what holds the directory of", path)?;
+            for directory in &self.above {
+                sabotage::at(Spot::SyncLogs, path).at("sync what holds the directory of", path)?;
+                directory.sync_all().at("sync what holds the directory of", path)?;
+            }
             self.folder_name_is_durable.store(true, Ordering::Relaxed);
         }
         Ok(())
