@@ -35,10 +35,6 @@ impl SegmentProgress {
     }
 
     /// Up to here a power cut leaves frames. Stored by the syncer.
-    pub(crate) fn durable(&self) -> Extent {
-        Extent::from_word(self.durable.load(Ordering::Acquire))
-    }
-
     pub(crate) fn set_durable(&self, extent: Extent) {
         self.durable.store(extent.to_word(), Ordering::Release);
     }
