@@ -1,7 +1,7 @@
 //! Reading one writer's log: its records in the order of their numbers, each once, and all that is wrong or missing.
 //!
-//! `format.md`, section 4, has the rules. Who folds, checks, shows or rebuilds a log reads it here, so that all read the
-//! same; frames within a segment are [`SegmentReader`]'s.
+//! `format.md`, section 4, has the rules. Who folds, checks, shows or rebuilds a log reads it here, so that all read
+//! the same; frames within a segment are [`SegmentReader`](super::reader::SegmentReader)'s.
 //!
 //! Runs anywhere, in any process, also while the writer appends. It only reads, and takes no lock: who says that the
 //! writer is dead holds the folder's. Looking at a log in which nothing happened takes two small reads and a look at
