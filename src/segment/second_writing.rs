@@ -1,7 +1,7 @@
 //! Records that later segments have once more, where an earlier one has lost them.
 //!
-//! After a sync failed, a writer writes again what may not have reached the disk, into new segments. What one of the two
-//! writings lost is not lost.
+//! After a sync failed, a writer writes again what may not have reached the disk, into new segments. What one of the
+//! two writings lost is not lost.
 //!
 //! Runs on whoever reads a log; it only reads.
 
@@ -68,8 +68,8 @@ impl SecondWriting {
         Ok(count)
     }
 
-    /// The lowest number from `due` on that they have; `None`: they have none. Numbers never go back from one call to the
-    /// next.
+    /// The lowest number from `due` on that they have; `None`: they have none. Numbers never go back from one call to
+    /// the next.
     pub(super) fn first_from(&mut self, due: Sequence) -> Result<Option<Sequence>, PathError> {
         let mut first = None::<Sequence>;
         for reader in &mut self.readers {
