@@ -265,7 +265,9 @@ impl Readable {
 
 /// Every file but the locks', with its bytes and when it was last changed.
 fn files(dir: &Path) -> BTreeMap<PathBuf, (Vec<u8>, i64, i64)> {
-    let contents = directory::contents(dir).into_iter().filter(|(path, _)| !["LOCK", "FOLD", "FOLD.want"].iter().any(|lock| path.ends_with(lock)));
+    let contents = directory::contents(dir)
+        .into_iter()
+        .filter(|(path, _)| !["LOCK", "FOLD", "FOLD.want"].iter().any(|lock| path.ends_with(lock)));
     let times =
         |path: &Path| std::fs::metadata(path).map(|metadata| (metadata.mtime(), metadata.mtime_nsec())).unwrap();
     contents.map(|(path, bytes)| (path.clone(), (bytes, times(&path).0, times(&path).1))).collect()
@@ -452,8 +454,7 @@ fn records_that_wait_are_folded_whatever_the_database_is_made_from() {
 #[test]
 fn whoever_has_the_database_open_sees_the_new_rows() {
     for damage in [Damage::None, Damage::Page(9, 0, 0), Damage::Page(0, 0, 0x55)] {
-        let case =
-            Case { log: Log::Whole, damage: Damage::None, has_waiting: true, from_log: true, accept_loss: true };
+        let case = Case { log: Log::Whole, damage: Damage::None, has_waiting: true, from_log: true, accept_loss: true };
         let fixture = case.store();
         let query = Query::open(fixture.dir()).unwrap();
         assert_eq!(query.totals().unwrap().requests, 1500);
