@@ -136,7 +136,8 @@ impl ScriptedWriter {
         let (folder, lock) =
             NewFolder::create(&scene.config.wal_dir(), Scene::store(), id).unwrap().into_place().unwrap();
         let lock = Some(lock);
-        let mut writer = Self { id, name, folder: folder.path, lock, active: None, next_segment: 1, next: 1, since_skip: vec![] };
+        let mut writer =
+            Self { id, name, folder: folder.path, lock, active: None, next_segment: 1, next: 1, since_skip: vec![] };
         writer.append(&Record::WriterBegan(WriterBeganRecord {
             process_id: u64::from(name),
             host: "host",
