@@ -54,6 +54,9 @@ pub(crate) struct Compactor {
     measured_at: Option<Instant>,
     /// What this process was told of the store's limits is not in the database yet.
     has_limits_to_tell: bool,
+    /// The database was removed while this process folded. It makes none in its place: what was folded is in the one that was
+    /// there.
+    has_lost_database: bool,
 }
 
 /// As what the thread stands.
@@ -91,6 +94,7 @@ impl Compactor {
             retry: RETRY_MIN,
             want: None,
             measured_at: None,
+            has_lost_database: false,
             has_limits_to_tell: Limit::EACH.iter().any(|limit| config.told(*limit).is_some()),
         }
     }
@@ -126,6 +130,10 @@ impl Compactor {
     /// Tries the lock, and follows what its holder does.
     fn stand_by(&mut self, finishing: bool) -> Next {
         self.follow();
+        self.has_lost_database &= !self.has_database();
+        if self.has_lost_database {
+            return if finishing { Next::End } else { Next::Sleep(TRY) };
+        }
         let tried = match &self.want {
             Some(want) => FoldLock::try_take_wanted(want, LEVEL),
             None if self.patience.stays_away(false, Instant::now()) => {
@@ -255,6 +263,7 @@ impl Compactor {
             Ok(worked) => {
                 if let Some(why) = folding.found_corrupt().map(ToString::to_string) {
                     lock.say_corrupt();
+                    self.has_lost_database = !self.has_database();
                     self.stop_folding(why);
                     return self.let_go(TRY);
                 }
@@ -290,7 +299,8 @@ impl Compactor {
             (_, Some(lock)) | (Standing::Holder { lock, .. }, None) => Some(lock),
             _ => None,
         };
-        let is_removed = error.is_replaced() && self.config.dir.join(DATABASE_NAME).symlink_metadata().is_err();
+        let is_removed = error.is_replaced() && !self.has_database();
+        self.has_lost_database = is_removed;
         if error.is_corrupt() || is_removed {
             // Trying again can't help, and writing to it might take what can still be saved.
             if let Some(lock) = lock {
@@ -316,6 +326,10 @@ impl Compactor {
     fn let_go(&mut self, pause: Duration) -> Next {
         self.standing = Standing::By;
         Next::Sleep(pause)
+    }
+
+    fn has_database(&self) -> bool {
+        self.config.dir.join(DATABASE_NAME).symlink_metadata().is_ok()
     }
 
     fn report(&self, problem: std::fmt::Arguments<'_>) {

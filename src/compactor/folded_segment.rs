@@ -2,7 +2,7 @@
 //!
 //! On the compactor, and on whichever thread makes a plan. Reads the file's first page, and changes nothing.
 
-use crate::ground::error::PathError;
+use crate::ground::error::{HeaderFault, PathError, SegmentError};
 use crate::ground::file_time::written_at_ms;
 use crate::ground::position::{SegmentId, StoreId, WriterId};
 use crate::index::checkpoint::Checkpoint;
@@ -25,6 +25,8 @@ pub(crate) struct FoldedSegment {
     /// It lies in `kept/` already.
     pub(crate) is_kept: bool,
     pub(crate) is_damaged: bool,
+    /// It never was a segment, and holds nothing.
+    pub(crate) is_unstarted: bool,
     /// It has records that were missing when its log was folded past them, and that count as lost.
     pub(crate) is_passed_over: bool,
 }
@@ -82,6 +84,7 @@ impl FoldedSegment {
         {
             return None;
         }
+        let is_unstarted = matches!(&header, Err(SegmentError::Header { fault: HeaderFault::NeverStarted, .. }));
         let created_at = match &header {
             Ok((header, _)) => header.created_at,
             Err(_) => written_at_ms(&file.path).unwrap_or(i64::MAX),
@@ -93,6 +96,7 @@ impl FoldedSegment {
             missing.is_some_and(|missing| last >= first && missing.count_within(first, last) > 0)
         });
         let is_damaged = faults.damaged.contains(&(writer, file.id));
-        Some(Self { writer, id: file.id, path: file.path, bytes, created_at, is_kept, is_damaged, is_passed_over })
+        let (id, path) = (file.id, file.path);
+        Some(Self { writer, id, path, bytes, created_at, is_kept, is_damaged, is_unstarted, is_passed_over })
     }
 }

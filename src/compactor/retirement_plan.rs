@@ -52,6 +52,8 @@ pub enum Fate {
     /// It is deleted, whatever else it is kept for: everything in it is older than
     /// [`keep_rows_age_ms`](crate::Config::keep_rows_age_ms).
     Expired,
+    /// It is deleted: it never was a segment, and holds nothing. A crash left it.
+    Unstarted,
     /// It goes to `quarantine/` with all its bytes: damage was found in it.
     Damaged,
     /// It goes to `quarantine/` with all its bytes: it has records that were missing when the log was folded past them, and
@@ -62,7 +64,7 @@ pub enum Fate {
 impl Fate {
     /// Whether its file is deleted.
     pub fn is_deleted(self) -> bool {
-        matches!(self, Self::BeyondBytes | Self::BeyondAge | Self::Expired)
+        matches!(self, Self::BeyondBytes | Self::BeyondAge | Self::Expired | Self::Unstarted)
     }
 
     /// Whether its file goes to `quarantine/`.
@@ -90,14 +92,16 @@ impl RetirementPlan {
 
     fn of_sorted(folded: Vec<FoldedSegment>, retention: &LogRetention, now_ms: i64) -> Self {
         // Those that go to quarantine are not among those that a database is made from, and take no room from them.
-        let is_sound = |segment: &&FoldedSegment| !segment.is_damaged && !segment.is_passed_over;
+        let is_sound =
+            |segment: &&FoldedSegment| !segment.is_damaged && !segment.is_passed_over && !segment.is_unstarted;
         let sizes: Vec<_> = folded.iter().filter(is_sound).map(|segment| (segment.bytes, segment.created_at)).collect();
         let mut surplus = retention.surplus(&sizes, now_ms).into_iter();
         let planned = folded.into_iter().map(|segment| {
-            let fate = match (segment.is_damaged, segment.is_passed_over) {
-                (true, _) => Fate::Damaged,
-                (false, true) => Fate::PassedOver,
-                (false, false) => surplus.next().flatten().into(),
+            let fate = match &segment {
+                FoldedSegment { is_damaged: true, .. } => Fate::Damaged,
+                FoldedSegment { is_passed_over: true, .. } => Fate::PassedOver,
+                FoldedSegment { is_unstarted: true, .. } => Fate::Unstarted,
+                _ => surplus.next().flatten().into(),
             };
             PlannedSegment::new(segment, fate)
         });
@@ -163,6 +167,7 @@ impl fmt::Display for Fate {
             Self::BeyondBytes => "deleted: folded, and beyond keep_segments_bytes",
             Self::BeyondAge => "deleted: folded, and older than keep_segments_age_ms",
             Self::Expired => "deleted: everything in it is older than keep_rows_age_ms",
+            Self::Unstarted => "deleted: it never was a segment",
             Self::Damaged => "moved to quarantine/: folded, and damaged",
             Self::PassedOver => "moved to quarantine/: it has records that count as lost",
         })
@@ -200,6 +205,7 @@ mod tests {
             created_at: i64::try_from(id).unwrap() * 100,
             is_kept: id == 1,
             is_damaged: damaged.contains(&id),
+            is_unstarted: false,
             is_passed_over: passed_over.contains(&id),
         };
         // In no order.

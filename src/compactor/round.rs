@@ -72,6 +72,8 @@ struct Turn<'s> {
     lost: LostRecords,
     /// People were told why records are missing now.
     is_told: bool,
+    /// What was said of a file that is passed over, until its records are counted.
+    passed_file: Option<String>,
     records: usize,
     bytes: usize,
 }
@@ -122,6 +124,7 @@ impl<'a> Round<'a> {
             accounted: from.sequence,
             lost: LostRecords::default(),
             is_told: false,
+            passed_file: None,
             records: 0,
             bytes: 0,
         };
@@ -252,7 +255,10 @@ impl<'a> Round<'a> {
             LogItem::BadFile { file, finding } => {
                 let bytes = std::fs::symlink_metadata(&file.path).map_or(0, |metadata| metadata.len());
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-                self.report(turn, file.id, Offset(0), bytes, &finding.text)
+                self.report(turn, file.id, Offset(0), bytes, &finding.text)?;
+                turn.passed_file =
+                    Some(format!("log of writer {}, segment {}: {}", turn.writer, file.id, finding.text));
+                Ok(())
             }
             LogItem::Torn { .. } | LogItem::NotYet | LogItem::End | LogItem::Waits(_) => Ok(()),
         }
@@ -266,8 +272,10 @@ impl<'a> Round<'a> {
         // Times are told by the records next to them.
         self.fold_chunk(turn)?;
         let run = (turn.accounted.0 + 1, last.0);
-        if !turn.is_told {
-            tell(turn.writer, run, self.health);
+        match turn.passed_file.take() {
+            Some(told) => self.health.report(Part::Damage, format_args!("{told}; {}", are_lost(run.1 - run.0 + 1))),
+            None if !turn.is_told => tell(turn.writer, run, self.health),
+            None => {}
         }
         turn.lost.add(run);
         turn.accounted = last;

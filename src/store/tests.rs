@@ -249,6 +249,7 @@ fn what_can_not_be_read_back_is_a_gap_and_its_numbers_do_not_come_again() {
         });
         fixture.record(100);
         fixture.flush().unwrap();
+        fixture.store().wait_folded(PATIENCE).unwrap();
         // Nobody can read it any more.
         let first = fixture.segment(0);
         let durable = SegmentReader::open(&first).unwrap().mark().durable.end.0;
@@ -433,6 +434,7 @@ fn a_segment_that_the_disk_can_not_read_costs_what_was_not_folded_of_it_and_says
         assert_eq!(Holdings::read(fixture.dir()).numbers, (0..folded).chain(held..2000).collect::<Vec<_>>());
         assert_eq!(fixture.number("SELECT sum(events) FROM gaps WHERE missing = 1"), (held - folded) as i64);
         assert_eq!(fixture.number("SELECT count(*) FROM quarantine"), 1);
+        assert_eq!(fixture.number("SELECT offset = 0 FROM quarantine"), 1, "the file, which nobody can read");
     }
 }
 
