@@ -1,8 +1,8 @@
 //! What a log holds beyond what is folded.
 //!
-//! Runs on the caller's thread, in any process, also while the writer appends. It only reads: headers, marks, and the frames
-//! behind the marks of segments that are not sealed. So it takes about as long for a gigabyte that waits as for a record.
-//! What a seal says is believed; who folds finds out where it is wrong.
+//! Runs on the caller's thread, in any process, also while the writer appends. It only reads: headers, marks, and the
+//! frames behind the marks of segments that are not sealed. So it takes about as long for a gigabyte that waits as for
+//! a record. What a seal says is believed; who folds finds out where it is wrong.
 
 use super::directory::{SegmentFile, list_whole};
 use super::folder_listing::gone;
@@ -23,8 +23,8 @@ use crate::ground::position::{Sequence, StoreId};
 pub(crate) struct WaitingLog {
     /// The numbers that its segments have from the one on in which folding goes on.
     numbers: NumberSet,
-    /// Files in which nothing tells what they hold, and behind which nothing can be read: of others, the numbers tell what is
-    /// missing.
+    /// Files in which nothing tells what they hold, and behind which nothing can be read: of others, the numbers tell
+    /// what is missing.
     pub(crate) unreadable_files: u64,
     /// Why the log waits, if it does.
     pub(crate) waits: Option<Waits>,
@@ -92,8 +92,8 @@ impl WaitingLog {
 /// So many records of a log are looked at for one of which something can be told: the first ones may be the log's own.
 const LOOKED_AT_MAX: u32 = 16;
 
-/// What `tell` says of the first record of a log beyond a place of which it says anything; `None`: there is none, or it can't
-/// be read.
+/// What `tell` says of the first record of a log beyond a place of which it says anything; `None`: there is none, or it
+/// can't be read.
 pub(crate) fn first_told<T>(
     folder: &WriterFolder,
     store: Option<StoreId>,

@@ -1,7 +1,7 @@
 //! The logs' part of a check: every record of every log, and what is wrong with its files.
 //!
-//! By plain reads, like any reader. It must not change anything. What a file is to the log, and what is wrong with it, is
-//! decided elsewhere ([`super::examined_log`], [`crate::segment::examination`]): `wal-inspect` says the same.
+//! By plain reads, like any reader. It must not change anything. What a file is to the log, and what is wrong with it,
+//! is decided elsewhere ([`super::examined_log`], [`crate::segment::examination`]): `wal-inspect` says the same.
 
 use super::examined_log::{ExaminedLog, LogPlaces, Passing};
 use super::folded::FoldedLogs;
@@ -139,8 +139,8 @@ impl LogCheck<'_> {
     }
 }
 
-/// Names a damaged place and says what became of its records, of which the first has the number `first`. `is_found`: folding
-/// has come upon it.
+/// Names a damaged place and says what became of its records, of which the first has the number `first`. `is_found`:
+/// folding has come upon it.
 fn damage_finding(
     examined: &ExaminedLog,
     file: &LogFile,

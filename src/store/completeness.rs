@@ -1,7 +1,7 @@
 //! How complete an answer from the database is: what waits in the log, and what is known to be lost.
 //!
-//! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads and takes no lock.
-//! Not a method of the query, which knows nothing of the log.
+//! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads and takes no
+//! lock. Not a method of the query, which knows nothing of the log.
 
 use super::{store_identity, writer_lock};
 use crate::ground::clock::now_ms;
@@ -44,14 +44,14 @@ pub struct Completeness {
     pub log_problem: Option<String>,
     /// The writers whose logs have records that wait, and the number of the last one of each.
     pub waiting: Vec<(WriterId, Sequence)>,
-    /// Records beyond what is folded that are in no segment: they are lost. Once what follows them is folded, they are in
-    /// [`Completeness::gaps`], and not here.
+    /// Records beyond what is folded that are in no segment: they are lost. Once what follows them is folded, they are
+    /// in [`Completeness::gaps`], and not here.
     pub missing_records: u64,
-    /// Events of the range that are known to be lost: those that were dropped, and records that were missing when the log was
-    /// folded. A gap does not say of which tool or session they were: all count.
+    /// Events of the range that are known to be lost: those that were dropped, and records that were missing when the
+    /// log was folded. A gap does not say of which tool or session they were: all count.
     pub gaps: GapTotals,
-    /// Records that nobody could read, and that may be of the range, and files behind a log's last record of which nobody
-    /// knows what they hold. What is lost in damaged places is in [`Completeness::gaps`].
+    /// Records that nobody could read, and that may be of the range, and files behind a log's last record of which
+    /// nobody knows what they hold. What is lost in damaged places is in [`Completeness::gaps`].
     pub quarantined_records: i64,
     /// Records of a newer mcplog that wait for it, and that may be of the range.
     pub newer_records: i64,
@@ -142,8 +142,8 @@ enum WaitingError {
 }
 
 impl Completeness {
-    /// Whether nothing is known to be missing. What a process that has the store open has recorded within the last moment
-    /// ([`FOLDS_WITHIN_MS`]) is not: an answer a moment later has it.
+    /// Whether nothing is known to be missing. What a process that has the store open has recorded within the last
+    /// moment ([`FOLDS_WITHIN_MS`]) is not: an answer a moment later has it.
     pub fn is_complete(&self) -> bool {
         let lost = self.gaps.events + self.quarantined_records + self.newer_records;
         !self.is_behind && !self.is_expired && self.missing_records == 0 && lost == 0
@@ -195,8 +195,8 @@ impl Completeness {
     }
 }
 
-/// When that ended of which a record tells: a request with its response, which is when it is recorded. `None`: it is the
-/// log's own, or none.
+/// When that ended of which a record tells: a request with its response, which is when it is recorded. `None`: it is
+/// the log's own, or none.
 fn ended_at(payload: &[u8]) -> Option<i64> {
     let record = Record::decode(payload).ok()?;
     if matches!(record, Record::WriterBegan(_) | Record::WriterEnded(_)) {

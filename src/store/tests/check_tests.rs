@@ -33,7 +33,8 @@ fn folded() -> Fixture {
     fixture
 }
 
-/// What a kill leaves of a store that had folded nothing yet: a log with one segment that is not sealed, and no database.
+/// What a kill leaves of a store that had folded nothing yet: a log with one segment that is not sealed, and no
+/// database.
 fn killed() -> Fixture {
     let fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
     let _blocker = Blocker::new(&fixture);
@@ -332,8 +333,8 @@ fn what_is_to_be_folded_is_what_the_next_opening_folds_and_nothing_else_is_left_
         store.shutdown(Duration::from_millis(200));
         // A damaged database folds nothing any more, and of another store's nobody knows.
         let Some(unfolded) = report.unfolded_records else { continue };
-        // Who writes and that he ended are records, and so are those that are none, and those of a newer build; what is kept
-        // nobody folds again.
+        // Who writes and that he ended are records, and so are those that are none, and those of a newer build; what is
+        // kept nobody folds again.
         let others = match kind {
             _ if unfolded == 0 => 0,
             K::UndecodableRecord | K::NewerRecords => 2,
