@@ -355,22 +355,16 @@ fn missing_numbers_are_lost_above_the_checkpoint_folded_below_it_and_without_a_d
 }
 
 #[test]
-fn what_is_folded_is_asked_of_a_running_store_and_of_one_that_nobody_may_write_to() {
-    let running = Running::new();
-    running.record(1..=Log::RECORDS);
-    running.store().wait_folded(fixture::PATIENCE).unwrap();
-    std::fs::remove_file(&running.segments()[1]).unwrap();
-    let mut tool = inspect(running.root());
-    tool.args(["verify", STORE]);
-    let (text, code) = fixture::outcome(tool);
-    assert!(code == 0 && unwrapped(&text).contains("and folded"), "{code}: {text}");
-
+fn what_is_folded_is_asked_whether_the_writer_lives_or_not_and_nothing_is_left_behind() {
     let log = Log::of_segments().folded();
     std::fs::remove_file(log.segment(1)).unwrap();
     let files = || mcplog_fixture::directory::contents(log.dir());
     let before = files();
     let (text, code) = log.run(&["verify"]);
     assert!(code == 0 && unwrapped(&text).contains("and folded"), "{code}: {text}");
+    let _writer = log.come_alive();
+    let (text, code) = log.run(&["verify"]);
+    assert!(code == 0 && unwrapped(&text).contains("and folded"), "it lives: {code}: {text}");
     assert!(files() == before, "looking leaves no file behind");
 }
 

@@ -50,8 +50,6 @@ pub(crate) struct LogCursor {
     waiting: VecDeque<Entry>,
     /// Behind the numbers that the last damaged place took.
     damaged_until: Sequence,
-    /// That the log may have records which a newer build alone knows was said.
-    has_told_level: bool,
     has_begun: bool,
     has_ended: bool,
     retired_in_a_row: u32,
@@ -143,7 +141,6 @@ impl LogCursor {
             time_ms: i64::MIN,
             waiting: VecDeque::new(),
             damaged_until: Sequence(0),
-            has_told_level: false,
             has_begun: false,
             has_ended: false,
             retired_in_a_row: 0,
@@ -212,7 +209,9 @@ impl LogCursor {
                 let mut findings = judge_missing(self.parent(), self.writer, first, last, behind);
                 if !has_begun {
                     // What lies before all that is left was folded and removed, unless somebody knows that it was not.
-                    findings.retain(|finding| finding.kind == FindingKind::MissingRecords);
+                    let is_lost =
+                        |kind| matches!(kind, FindingKind::MissingRecords | FindingKind::UndurableRecordsMissing);
+                    findings.retain(|finding| is_lost(finding.kind));
                 }
                 let place = self.enter(behind);
                 findings.into_iter().for_each(|finding| self.tell(Rc::clone(&place), finding, Vec::new()));
@@ -266,8 +265,7 @@ impl LogCursor {
             self.time_ms = header.map_or(i64::MIN, |header| header.created_at);
         }
         self.place = Some(Rc::clone(&place));
-        let level = header.and_then(|header| header.check_level(&path, LEVEL).err()).filter(|_| !self.has_told_level);
-        self.has_told_level |= level.is_some();
+        let level = header.and_then(|header| header.check_level(&path, LEVEL).err());
         let level = level.map(|error| Finding::of_segment_error(&error));
         for finding in level.into_iter().chain(segment_file::mark_findings(&path)) {
             self.tell(Rc::clone(&place), finding, Vec::new());

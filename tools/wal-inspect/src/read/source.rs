@@ -133,9 +133,10 @@ impl Source {
     /// What there is to say of a segment that can be read before that is done: that nothing is read from it, or that it may
     /// have records that a newer mcplog alone knows.
     pub(crate) fn part_findings(&self, header: &SegmentHeader) -> impl Iterator<Item = Finding> {
-        let level = header.check_level(&self.path, LEVEL).err().filter(|_| self.log.is_none());
-        let level = level.map(|error| Finding::of_segment_error(&error));
-        level.into_iter().chain(self.own.iter().cloned()).chain(self.log_file().and_then(LogFile::finding))
+        let level = header.check_level(&self.path, LEVEL).err().map(|error| Finding::of_segment_error(&error));
+        // That is said here of each segment.
+        let own = self.own.iter().filter(|finding| finding.kind != FindingKind::NewerSegment).cloned();
+        level.into_iter().chain(own).chain(self.log_file().and_then(LogFile::finding))
     }
 
     /// Whether a store reads the record of that number from it; of a file that was picked by hand, every one.
