@@ -5,12 +5,12 @@ use mcplog::position::Offset;
 use mcplog::segment::format::{Extent, FRAMES_OFFSET, Mark};
 use mcplog::segment::{Item, SegmentReader};
 use mcplog::{Config, Store};
-use mcplog_fixture::{Fixture, PATIENCE, event, segment};
+use mcplog_fixture::{Fixture, PATIENCE, event, segment, wait_until};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::fs::OpenOptions;
 use std::os::unix::fs::{FileExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,18 @@ fn child_opens_the_store_in_little_memory() {
     match Store::open(config(Path::new(&dir))) {
         Ok(store) => {
             event::record_or_drop(&store.recorder(), 1_000_000);
+            store.wait_folded(PATIENCE).ok();
+            // What others left is folded, or it is said why not.
+            wait_until("the log of before is folded, or named", || {
+                let own = store.writer().map(|writer| writer.to_string());
+                let folders = std::fs::read_dir(store.dir().join("wal")).expect("list").flatten();
+                let mut others = folders.map(|folder| folder.path()).filter(|folder| {
+                    folder.is_dir() && folder.file_name().and_then(|name| name.to_str()) != own.as_deref()
+                });
+                let is_folded =
+                    others.all(|folder| mcplog::segment::list(&folder).is_ok_and(|segments| segments.is_empty()));
+                is_folded || !store.stats().health.is_ok()
+            });
             println!("\nOUTCOME opened {}", store.shutdown(PATIENCE).health);
         }
         Err(error) => println!("\nOUTCOME refused {error}"),
@@ -67,15 +79,24 @@ fn open(dir: &Path) -> String {
     outcome
 }
 
-/// A log with one sealed segment of ten records, and no database.
+/// A log of one sealed segment with ten events, the record of who writes and that of its end, and no database.
 fn log() -> Fixture {
     let mut fixture = Fixture::new();
     fixture.config = config(&fixture.config.dir);
     fixture.open();
     fixture.record(1..=10);
-    fixture.shut_down();
-    fixture.remove_database();
+    fixture.shut_down_unfolded();
     fixture
+}
+
+/// The folder of its log.
+fn folder(fixture: &Fixture) -> PathBuf {
+    fixture.folders().remove(0)
+}
+
+/// What lies in that directory of the store for the writer of the log.
+fn names(fixture: &Fixture, dir: &str, folder: &Path) -> Vec<String> {
+    fixture.names(Path::new(dir).join(folder.file_name().unwrap()).to_str().unwrap())
 }
 
 /// Forges a mark of the first segment, and opens the store.
@@ -96,7 +117,8 @@ fn quarantined(fixture: &Fixture) -> i64 {
 fn what_is_no_file_in_the_place_of_a_segment_is_moved_aside_unopened() {
     for kind in ["fifo", "directory"] {
         let fixture = log();
-        let path = fixture.wal().join("000000000002.seg");
+        let folder = folder(&fixture);
+        let path = folder.join("000000000002.seg");
         match kind {
             "fifo" => mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap(),
             _ => {
@@ -105,12 +127,17 @@ fn what_is_no_file_in_the_place_of_a_segment_is_moved_aside_unopened() {
             }
         }
         let outcome = open(&fixture.config.dir);
-        assert!(outcome.starts_with("opened degraded") && outcome.contains("000000000002.seg"), "{kind}: {outcome}");
+        assert!(
+            outcome.starts_with("opened degraded") && outcome.contains("segment 000000000002"),
+            "{kind}: {outcome}"
+        );
         assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 1), "{kind}: {outcome}");
-        assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg", "writer-id"], "{kind}");
-        assert_eq!(fixture.names("quarantine"), ["000000000002.seg", "000000000002.seg.json"], "{kind}");
+        assert_eq!(fixture.names("wal"), Vec::<String>::new(), "{kind}");
+        let aside = names(&fixture, "quarantine", &folder);
+        assert_eq!(aside, ["000000000002.seg", "000000000002.seg.json"], "{kind}");
         if kind == "directory" {
-            let inside = fixture.config.dir.join("quarantine/000000000002.seg/inside");
+            let quarantine = fixture.config.dir.join("quarantine").join(folder.file_name().unwrap());
+            let inside = quarantine.join("000000000002.seg/inside");
             assert_eq!(std::fs::read_to_string(inside).unwrap(), "somebody else's");
         }
     }
@@ -119,10 +146,10 @@ fn what_is_no_file_in_the_place_of_a_segment_is_moved_aside_unopened() {
 #[test]
 fn an_empty_file_in_the_place_of_a_segment_was_never_started() {
     let fixture = log();
-    std::fs::write(fixture.wal().join("000000000002.seg"), "").unwrap();
+    std::fs::write(folder(&fixture).join("000000000002.seg"), "").unwrap();
     assert_eq!(open(&fixture.config.dir), "opened ok");
     assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 0));
-    assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg", "writer-id"]);
+    assert_eq!(fixture.names("wal"), Vec::<String>::new());
 }
 
 #[test]
@@ -132,15 +159,17 @@ fn a_link_in_the_place_of_a_segment_is_moved_aside_unfollowed() {
         let outside = fixture.config.dir.with_file_name("outside");
         std::fs::write(&outside, "somebody else's").unwrap();
         let target = if target == "outside" { outside.clone() } else { target.into() };
-        symlink(&target, fixture.wal().join("000000000002.seg")).unwrap();
+        let folder = folder(&fixture);
+        symlink(&target, folder.join("000000000002.seg")).unwrap();
         let outcome = open(&fixture.config.dir);
-        for text in ["opened degraded", "000000000002.seg", "found a symbolic link"] {
+        for text in ["opened degraded", "segment 000000000002", "found a symbolic link"] {
             assert!(outcome.contains(text), "{target:?}: {outcome}");
         }
         assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 1), "{target:?}: {outcome}");
-        assert_eq!(fixture.names("wal"), ["000000000001.seg", "000000000003.seg", "writer-id"], "{target:?}");
-        assert_eq!(fixture.names("quarantine"), ["000000000002.seg", "000000000002.seg.json"], "{target:?}");
-        let moved = fixture.config.dir.join("quarantine/000000000002.seg");
+        assert_eq!(fixture.names("wal"), Vec::<String>::new(), "{target:?}");
+        let aside = names(&fixture, "quarantine", &folder);
+        assert_eq!(aside, ["000000000002.seg", "000000000002.seg.json"], "{target:?}");
+        let moved = fixture.config.dir.join("quarantine").join(folder.file_name().unwrap()).join("000000000002.seg");
         assert_eq!(std::fs::read_link(moved).unwrap(), target);
         assert_eq!(std::fs::read_to_string(outside).unwrap(), "somebody else's");
     }
@@ -158,7 +187,7 @@ fn a_directory_that_is_a_link_or_a_file_is_refused() {
             } else {
                 std::fs::create_dir(&elsewhere).unwrap();
                 // Something that belongs into quarantine.
-                std::fs::write(fixture.wal().join("000000000009.seg"), [b'x'; 5_000]).unwrap();
+                std::fs::write(folder(&fixture).join("000000000009.seg"), [b'x'; 5_000]).unwrap();
             }
             let before = std::fs::read_dir(&elsewhere).unwrap().count();
             match kind {
@@ -215,23 +244,25 @@ fn forged_lengths_and_marks_cost_no_memory_and_no_panic() {
     let mark = |generation, durable, sealed| Mark { generation, durable, sealed };
     let last = i64::MAX as u64;
     // Who can forge a mark can have records reported that never were, but can't have them pass for folded: where a frame
-    // stands across what the mark calls the end, or behind it, it is the mark that lies. How many of the ten are folded, and
-    // whether something is said to be wrong:
-    for (forged, folded, named) in [
-        (mark(1 << 40, all, None), 10, true),
-        (mark(1 << 40, all, Some(all)), 10, true),
-        (mark(1 << 40, Extent::EMPTY, Some(all)), 10, false),
-        (mark(last, extent(FRAMES_OFFSET + 16, 1), None), 10, true),
-        (mark(last, Extent::EMPTY, Some(Extent::EMPTY)), 10, true),
+    // stands across what the mark calls the end, or behind it, it is the mark that lies. How many of the ten are folded:
+    for (forged, folded) in [
+        (mark(1 << 40, all, None), 10),
+        (mark(1 << 40, all, Some(all)), 10),
+        (mark(last, extent(FRAMES_OFFSET + 16, 1), None), 10),
+        (mark(last, Extent::EMPTY, Some(Extent::EMPTY)), 10),
     ] {
         let fixture = log();
         let outcome = open_with_mark(&fixture, forged);
-        let health = if named { "opened degraded: segment 000000000001, offset " } else { "opened ok" };
-        assert!(outcome.starts_with(health), "{forged:?}: {outcome}");
-        let found = (rows(&fixture), quarantined(&fixture));
-        assert_eq!(found, (folded + 1, i64::from(named)), "{forged:?}: {outcome}");
-        assert_eq!(fixture.names("quarantine").is_empty(), !named, "{forged:?}: {outcome}");
+        let is_named = outcome.starts_with("opened degraded") && outcome.contains("segment 000000000001, offset ");
+        assert!(is_named, "{forged:?}: {outcome}");
+        assert_eq!((rows(&fixture), quarantined(&fixture)), (folded + 1, 1), "{forged:?}: {outcome}");
+        assert_eq!(fixture.names("quarantine").len(), 1, "{forged:?}: {outcome}");
     }
+    // A seal says that there were records; that they were synced, it does not.
+    let fixture = log();
+    let outcome = open_with_mark(&fixture, mark(1 << 40, Extent::EMPTY, Some(all)));
+    assert!(outcome.contains("are missing in its log, and lost"), "{outcome}");
+    assert_eq!((rows(&fixture), fixture.number("SELECT count(*) FROM gaps")), (11, 1), "{outcome}");
     // At the end of some frame but the last: the mark lies, whether or not it vouches for what comes before.
     let sealed = log();
     let mut reader = SegmentReader::open(&sealed.segments()[0]).unwrap();
@@ -243,12 +274,13 @@ fn forged_lengths_and_marks_cost_no_memory_and_no_panic() {
         }
         for durable in [Extent::EMPTY, end] {
             let fixture = log();
-            let segment = fixture.segments()[0].clone();
+            let (folder, segment) = (folder(&fixture), fixture.segment(0));
             let before = std::fs::read(&segment).unwrap();
             let outcome = open_with_mark(&fixture, mark(9, durable, Some(end)));
             assert!(outcome.contains(&format!("offset {}", end.end)), "{frames}: {outcome}");
             assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 1), "{frames}: {outcome}");
-            let moved = std::fs::read(fixture.config.dir.join("quarantine/000000000001.seg")).unwrap();
+            let moved = fixture.config.dir.join("quarantine").join(folder.file_name().unwrap());
+            let moved = std::fs::read(moved.join("000000000001.seg")).unwrap();
             assert_eq!(moved[FRAMES_OFFSET as usize..], before[FRAMES_OFFSET as usize..]);
             assert_eq!(open(&fixture.config.dir), "opened ok");
             assert_eq!((rows(&fixture), quarantined(&fixture)), (11, 1), "{frames}: opened twice");
@@ -261,7 +293,7 @@ fn forged_lengths_and_marks_cost_no_memory_and_no_panic() {
         file.set_len(64 * 1024 * 1024).unwrap();
         let outcome = open(&fixture.config.dir);
         assert!(outcome.starts_with("opened"), "{length}: {outcome}");
-        assert_eq!(rows(&fixture), 10, "{length}: one record is lost, and no other: {outcome}");
+        assert_eq!(rows(&fixture), 11, "{length}: the record that says who writes is lost, and no other: {outcome}");
     }
 }
 
@@ -269,9 +301,12 @@ fn forged_lengths_and_marks_cost_no_memory_and_no_panic() {
 fn names_that_act_on_a_terminal_are_passed_over() {
     let fixture = log();
     for name in ["evil\x1b[2J.seg", "\u{202e}ges.100000000000", "000000000002.seg\n", "000000000003.new\x07"] {
-        std::fs::write(fixture.wal().join(name), [b'x'; 5_000]).unwrap();
+        std::fs::write(folder(&fixture).join(name), [b'x'; 5_000]).unwrap();
     }
+    let folder = folder(&fixture);
     let outcome = open(&fixture.config.dir);
-    assert_eq!(outcome, "opened ok");
+    // The folder stays with what is nobody's; everything else of the log is folded and gone.
+    assert!(outcome.starts_with("opened ok; ") && outcome.contains("something else"), "{outcome}");
     assert_eq!(rows(&fixture), 11);
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 4);
 }

@@ -151,8 +151,18 @@ impl Folding {
         // Before anything is folded: what time it is may not depend on what this turn brings.
         let time = self.retention_time(asked.is_some())?;
         let waited = self.is_overfull;
-        let folded = pause.is_none() && !waited && self.step(own, time)?;
+        let stepped = if pause.is_none() && !waited { self.step(own, time) } else { Ok(false) };
+        let folded = *stepped.as_ref().unwrap_or(&false);
+        if let Err(error) = &stepped {
+            if error.is_moved() || error.is_corrupt() {
+                return stepped.map(|_| Worked::More);
+            }
+            // On a full disk nothing can be committed, not even that a writer is dead. What is folded goes all the same, and
+            // gives room back.
+            self.sources.note_undead();
+        }
         let expired = self.clean_up(finishing, folded, asked.is_some(), time);
+        stepped?;
         if let Some(asked) = asked.filter(|_| !folded && !expired && self.is_clean()) {
             self.handles.progress.set_expiry_done(asked);
         }
@@ -214,6 +224,13 @@ impl Folding {
     /// Whether something can't be folded for now.
     pub(super) fn is_stuck(&self) -> bool {
         self.too_little_room.is_some() || self.is_overfull || self.sources.left_alone().is_some()
+    }
+
+    /// The same, with a bug: nobody asks whether somebody else folded meanwhile.
+    #[cfg(test)]
+    pub(super) fn without_fence(mut self) -> Self {
+        self.index.plant_old_checkpoints();
+        self
     }
 
     #[cfg(test)]

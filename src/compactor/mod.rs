@@ -23,6 +23,8 @@ pub(crate) mod folding;
 #[cfg(test)]
 mod folding_tests;
 pub(crate) mod handles;
+#[cfg(test)]
+mod interleaving_tests;
 mod kept_segments;
 pub(crate) mod log_fold;
 pub(crate) mod log_retention;

@@ -108,7 +108,8 @@ impl Retirement {
             return Ok(false);
         }
         let retention = LogRetention::new(limits);
-        let (mut plan, knows_kept) = self.plan(index, sources, &retirable, &retention, aged_at_ms)?;
+        let lets_go_of_kept = retention.is_limited() || expired_before.is_some();
+        let (mut plan, knows_kept) = self.plan(index, sources, &retirable, &retention, lets_go_of_kept, aged_at_ms)?;
         let has_read_all = self.expire(&mut plan, expired_before) && knows_kept;
         // If this fails half-way, the next look comes at once.
         self.has_more = true;
@@ -129,6 +130,7 @@ impl Retirement {
         sources: &Sources,
         retirable: &[Retirable],
         retention: &LogRetention,
+        lets_go_of_kept: bool,
         aged_at_ms: i64,
     ) -> Result<(RetirementPlan, bool), RetireError> {
         let faults = match &mut self.faults {
@@ -145,10 +147,15 @@ impl Retirement {
                 continue;
             }
             let writer = source.folder.writer;
-            let files = list(&source.folder.path)?.into_iter().filter(|file| retirable.has(source, file.id));
+            let mut files = list(&source.folder.path)?;
+            if !source.is_dead() && *retirable != Retirable::UpToSealed {
+                // The last one may be written to, whatever its header looks like.
+                files.pop();
+            }
+            let files = files.into_iter().filter(|file| retirable.has(source, file.id));
             folded.extend(files.filter_map(|file| FoldedSegment::read(writer, file, false, faults)));
         }
-        if !retention.is_limited() {
+        if !lets_go_of_kept {
             return Ok((RetirementPlan::new(folded, retention, aged_at_ms), true));
         }
         if self.kept.look()? {
@@ -279,7 +286,7 @@ impl Retirable {
     fn of(source: &Source, looks_at_last: bool) -> Self {
         match FolderTask::of(Role::Holder, source.lock_state(), source.content) {
             // What could not be removed is tried now and then.
-            FolderTask::Close if looks_at_last || !source.stays() => Self::All,
+            FolderTask::Close if source.is_committed() && (looks_at_last || !source.stays()) => Self::All,
             FolderTask::RetireEnded if looks_at_last && is_sealed_at_checkpoint(source) => Self::UpToSealed,
             _ if source.retired_before() < source.checkpoint.segment => Self::BeforeCheckpoint,
             _ => Self::Nothing,

@@ -11,7 +11,7 @@ use crate::ground::health::HealthBoard;
 use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::store_progress::StoreProgress;
-use crate::record::record::{DECODER, Record, WriterBeganRecord, WriterEndedRecord};
+use crate::record::record::{DECODER, GapRecord, Record, WriterBeganRecord, WriterEndedRecord};
 use crate::segment::directory::list;
 use crate::segment::folder_birth::NewFolder;
 use crate::segment::folder_lock::FolderLock;
@@ -125,6 +125,8 @@ pub(super) struct ScriptedWriter {
     active: Option<(SegmentWriter, SegmentSyncer)>,
     next_segment: u64,
     next: u64,
+    /// What was appended since numbers were last skipped, in the order of the numbers.
+    since_skip: Vec<Vec<u8>>,
 }
 
 impl ScriptedWriter {
@@ -134,7 +136,8 @@ impl ScriptedWriter {
         let (folder, lock) =
             NewFolder::create(&scene.config.wal_dir(), Scene::store(), id).unwrap().into_place().unwrap();
         let lock = Some(lock);
-        let mut writer = Self { id, name, folder: folder.path, lock, active: None, next_segment: 1, next: 1 };
+        let mut writer =
+            Self { id, name, folder: folder.path, lock, active: None, next_segment: 1, next: 1, since_skip: vec![] };
         writer.append(&Record::WriterBegan(WriterBeganRecord {
             process_id: u64::from(name),
             host: "host",
@@ -164,6 +167,22 @@ impl ScriptedWriter {
     pub(super) fn skip(&mut self, count: u64) {
         self.seal();
         self.next += count;
+        self.since_skip.clear();
+    }
+
+    /// The last records once more, as after a failed sync: in another segment, under the numbers that they had.
+    pub(super) fn rewrite(&mut self, count: usize) {
+        let from = self.since_skip.len().saturating_sub(count);
+        let again = self.since_skip.split_off(from);
+        self.active = None;
+        self.next -= again.len() as u64;
+        again.iter().for_each(|payload| self.append_bytes(payload));
+    }
+
+    /// Events that were dropped before they were recorded.
+    pub(super) fn drop_events(&mut self, events: u64) {
+        let ts = FIRST_TS + self.next as i64;
+        self.append(&Record::Gap(GapRecord { from_ts: ts, to_ts: ts + 5, events }));
     }
 
     pub(super) fn append(&mut self, record: &Record<'_>) {
@@ -189,6 +208,7 @@ impl ScriptedWriter {
             }
         }
         self.next += 1;
+        self.since_skip.push(payload.to_owned());
     }
 
     /// Seals the active segment; the next record begins another one.

@@ -148,6 +148,11 @@ impl Source {
         self.content == Content::Folded
     }
 
+    /// Whether everything of a dead writer is folded, and it is not noted yet that it is dead.
+    pub(super) fn is_to_be_ended(&self) -> bool {
+        self.is_dead() && self.content == Content::Folded && !self.is_noted_dead
+    }
+
     /// Whether the log is worth a look now.
     pub(super) fn may_have_more(&self, now: Instant) -> bool {
         let rests = self.failure.as_ref().is_some_and(|failure| now.duration_since(failure.at) < failure.pause);
@@ -177,6 +182,11 @@ impl Source {
             reader.pass_unreadable();
         }
         Ok((reader, owner))
+    }
+
+    /// Whether all that was folded is committed.
+    pub(super) fn is_committed(&self) -> bool {
+        self.reached == self.checkpoint
     }
 
     /// What was folded is committed.

@@ -118,7 +118,7 @@ impl Sources {
         bytes_max: usize,
     ) -> Result<(), IndexError> {
         let (now, bytes_max) = (Instant::now(), bytes_max.min(BATCH_BYTES));
-        let worth = |source: &Source| source.may_have_more(now);
+        let worth = |source: &Source| source.may_have_more(now) || source.is_to_be_ended();
         let mut living = self.indices(|source| !source.is_dead() && worth(source));
         let mut dead = self.indices(|source| source.is_dead() && worth(source));
         living.sort_by_key(|at| Some(self.sources[*at].folder.writer) != own);
@@ -133,7 +133,9 @@ impl Sources {
         for at in &living {
             round.take(&mut self.sources[*at], share)?;
         }
-        let is_full = |round: &Round<'_>| round.records >= BATCH_RECORDS || round.bytes >= bytes_max;
+        let is_full = |round: &Round<'_>| {
+            round.records >= BATCH_RECORDS || round.bytes >= bytes_max || round.has_too_little_room()
+        };
         let count = dead.len().max(1);
         dead.rotate_left(self.next_dead % count);
         self.next_dead = (self.next_dead + 1) % count;
@@ -153,6 +155,11 @@ impl Sources {
 
     fn indices(&self, is_wanted: impl Fn(&Source) -> bool) -> Vec<usize> {
         (0..self.sources.len()).filter(|at| is_wanted(&self.sources[*at])).collect()
+    }
+
+    /// That writers are dead is not noted.
+    pub(super) fn note_undead(&mut self) {
+        self.sources.iter_mut().filter(|source| !source.stays()).for_each(|source| source.is_noted_dead = false);
     }
 
     /// What was folded is not committed.

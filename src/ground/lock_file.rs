@@ -57,6 +57,9 @@ impl LockFile {
                 .custom_flags(no_follow())
                 .open(path)
                 .at("open", path)?;
+            if !file.metadata().at("inspect", path)?.is_file() {
+                return Err(io::Error::other("expected a file, found something else")).at("lock", path);
+            }
             if !tried(&file, sharing).at("lock", path)? {
                 return Ok(TriedLock::Held(file));
             }
@@ -80,10 +83,6 @@ impl LockFile {
 
     pub(crate) fn file(&self) -> &File {
         &self.file
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 }
 

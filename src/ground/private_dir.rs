@@ -38,6 +38,15 @@ pub(crate) fn create_private_dir(dir: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// Accepts a directory that is there and ours, and one that is not there yet.
+pub(crate) fn accept_private_dir(dir: &Path) -> Result<(), OpenError> {
+    match std::fs::symlink_metadata(dir) {
+        Ok(metadata) => expect_own_dir(dir, &metadata),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(PathError { operation: "inspect", path: dir.to_owned(), source }.into()),
+    }
+}
+
 fn make(dir: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(dir)
 }

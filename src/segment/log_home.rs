@@ -1,5 +1,5 @@
-//! Where the segments of a log are made: its folder, the names that a power cut may take, and the lock that every mapping
-//! of a segment holds.
+//! Where the segments of a log are made: its folder, the names that a power cut may take, and the lock that every
+//! mapping of a segment holds.
 //!
 //! Made at the birth of a log, on the preparing thread; synced on the syncing thread.
 
@@ -43,8 +43,9 @@ impl LogHome {
         &self.path
     }
 
-    /// Whether the folder is where it was put and locked: nobody moved it away, removed it, or put another in its place; and
-    /// nobody closed all files of this process, and the lock with them. Then who folds takes the log for a dead one's.
+    /// Whether the folder is where it was put and locked: nobody moved it away, removed it, or put another in its
+    /// place; and nobody closed all files of this process, and the lock with them. Then who folds takes the log for a
+    /// dead one's.
     ///
     /// # Errors
     /// The system does not tell.
@@ -56,8 +57,9 @@ impl LogHome {
     }
 }
 
-/// The directories that name a segment: its folder; and those above, `wal/` and the store's. Kept open, so that syncing them
-/// needs no new file descriptor when the process has run out of them, and reaches them whatever they are called by then.
+/// The directories that name a segment: its folder; and those above, `wal/` and the store's. Kept open, so that syncing
+/// them needs no new file descriptor when the process has run out of them, and reaches them whatever they are called by
+/// then.
 #[derive(Debug)]
 pub(crate) struct FolderNames {
     folder: File,
@@ -78,8 +80,8 @@ impl FolderNames {
     }
 
     /// Makes durable that the segment at `path` is in its folder, and the folder in its place. In this order, after the
-    /// segment itself: a name that a power cut leaves is then one of something. The name of `wal/` too: another process may
-    /// have made that an instant ago.
+    /// segment itself: a name that a power cut leaves is then one of something. The name of `wal/` too: another process
+    /// may have made that an instant ago.
     pub(super) fn sync(&self, path: &Path) -> Result<(), PathError> {
         sabotage::at(Spot::SyncFolder, path).at("sync the directory of", path)?;
         self.folder.sync_all().at("sync the directory of", path)?;

@@ -1,7 +1,7 @@
 //! The file `store-id` in a store's directory: which store that is.
 //!
-//! Runs wherever a store is opened or looked at. It is written once, by the first of those who make the store, however many
-//! begin at the same instant: the others read what the first one wrote. It follows no link.
+//! Runs wherever a store is opened or looked at. It is written once, by the first of those who make the store, however
+//! many begin at the same instant: the others read what the first one wrote. It follows no link.
 
 use super::directory::sync_directory;
 use crate::ground::error::{AtPath, PathError, is_unreadable};
@@ -12,11 +12,16 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The file's name.
 const NAME: &str = "store-id";
 /// Its size: a UUID as text, and a line feed.
 const BYTES: usize = 37;
+/// So long whoever makes the file may take to write it, where it can't be written before it has its name.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
+/// How often to look whether it has.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// What stands in the file's place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,13 +73,13 @@ pub(crate) fn read(dir: &Path) -> Result<FoundStoreId, PathError> {
     Ok(decode(&text).map_or(FoundStoreId::Unsound("something else"), FoundStoreId::Is))
 }
 
-/// The store's id: that of the file; and if there is none, `store_id`, which the file then has. Where several write it at the
-/// same instant, the first one wins, and all get the same. What is returned is durable.
+/// The store's id: that of the file; and if there is none, `store_id`, which the file then has. Where several write it
+/// at the same instant, the first one wins, and all get the same. What is returned is durable.
 ///
 /// # Errors
 /// The system refuses.
 pub(crate) fn read_or_write(dir: &Path, store_id: StoreId) -> Result<FoundStoreId, PathError> {
-    match read(dir)? {
+    match read_once_written(dir)? {
         FoundStoreId::Missing => {}
         found => return Ok(found),
     }
@@ -82,16 +87,38 @@ pub(crate) fn read_or_write(dir: &Path, store_id: StoreId) -> Result<FoundStoreI
     let linked = std::fs::hard_link(&prepared, &path);
     let linked = linked.or_else(|error| match error.kind() {
         ErrorKind::AlreadyExists => Ok(()),
-        // A file system without links, exFAT for one, may know this.
-        _ => match rename_into_nothing(&prepared, &path) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
-        },
+        // A file system without links, exFAT for one, may know this. One that knows neither, as FUSE may, makes a file
+        // only where there is none all the same.
+        _ => rename_into_nothing(&prepared, &path).or_else(|error| match error.kind() {
+            ErrorKind::AlreadyExists => Ok(()),
+            _ => write_into_nothing(&path, store_id),
+        }),
     });
     let _ = std::fs::remove_file(&prepared);
     linked.at("put in place", &path)?;
     sync_directory(dir)?;
-    read(dir)
+    read_once_written(dir)
+}
+
+/// Reads the file. Where another process is writing it under its name, it has it a moment later.
+fn read_once_written(dir: &Path) -> Result<FoundStoreId, PathError> {
+    let deadline = Instant::now() + WRITTEN_WITHIN;
+    loop {
+        match read(dir)? {
+            FoundStoreId::Unsound(_) if Instant::now() < deadline => std::thread::sleep(LOOK),
+            found => return Ok(found),
+        }
+    }
+}
+
+/// Writes the file under its name, if nothing has that.
+fn write_into_nothing(path: &Path, store_id: StoreId) -> std::io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => {
+            made.and_then(|mut file| file.write_all(format!("{store_id}\n").as_bytes()).and_then(|()| file.sync_all()))
+        }
+    }
 }
 
 /// Writes the file anew, whatever stands in its place, and syncs it: after a crash it is there whole, or what was there

@@ -13,7 +13,7 @@ use crate::ground::error::OpenError;
 use crate::ground::health::HealthBoard;
 use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::StoreId;
-use crate::ground::private_dir::create_private_dir;
+use crate::ground::private_dir::{accept_private_dir, create_private_dir};
 use crate::ground::store_progress::StoreProgress;
 use crate::index::database::DATABASE_NAME;
 use crate::record::record::Decoder;
@@ -37,6 +37,9 @@ impl Opening {
     pub(super) fn of(config: &Config, decode: Decoder, clock: MachineClock) -> Result<Self, OpenError> {
         create_private_dir(&config.dir)?;
         let lock = Arc::new(StoreLock::share(&config.dir)?);
+        [config.wal_dir(), config.kept_dir(), config.quarantine_dir()]
+            .iter()
+            .try_for_each(|dir| accept_private_dir(dir))?;
         expect_known_layout(&config.dir)?;
         expect_known_database(&config.dir)?;
         let health = HealthBoard::default();

@@ -6,6 +6,9 @@ use std::fmt::{self, Display};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 
+/// What a store may say of what a power cut left: that records are missing, and that a segment has no first page.
+const EXPLAINED: [&str; 3] = ["missing in its log", "this segment was never started", "its first page is lost"];
+
 /// The number of the signal for memory that has no file behind it.
 const SIGBUS: i32 = 7;
 
@@ -128,15 +131,31 @@ impl Ordeal {
         Holdings::try_read(copy.path()).map_or(0, |holdings| (holdings.numbers.len() as u64).saturating_sub(kept))
     }
 
+    /// What the store holds when what the power cut left is folded. By another process: one that has looked at a database
+    /// keeps it open until it ends, and a disk that has an open file can't be unmounted.
+    fn settle(&self) -> Result<Holdings, String> {
+        let (said, status) = Victim::new(&self.program, &self.store()).with(["--settle"]).run();
+        if !said.folded || !status.success() {
+            return Err(format!("not folded, {status}: {said:?}"));
+        }
+        let holdings = Holdings::try_read(&self.store())?;
+        // That records are missing is told, and counted. That files are damaged would be wrong: nobody damaged one.
+        let told = said.healths.iter().chain(&holdings.reasons);
+        match told.clone().find(|told| !EXPLAINED.iter().any(|explained| told.contains(explained))) {
+            Some(_) => Err(told.cloned().collect::<Vec<_>>().join("; ")),
+            None => Ok(holdings),
+        }
+    }
+
     /// Opens the store, and returns what survived of the last victims' events. What every power cut must leave:
     /// everything from before; of each victim at least the first events that it is `owed`, one number in the order of
     /// [`Ordeal::victims`]; what is not there of those before the last that is, counted as missing; nothing that was
-    /// dropped, since nothing was refused; nothing in quarantine.
+    /// dropped, since nothing was refused; nothing that is called damaged.
     ///
     /// # Errors
     /// What is not so.
     pub fn survivors(&mut self, owed: &[u64]) -> Result<Survived, Broken> {
-        let holdings = Holdings::try_of(&self.store()).map_err(Broken::Otherwise)?;
+        let holdings = self.settle().map_err(Broken::Otherwise)?;
         let (mut events, mut holes) = (Vec::new(), 0);
         for (place, (lane, owed)) in self.lanes.iter_mut().zip(owed.iter().chain(std::iter::repeat(&0))).enumerate() {
             let range = place as u64 * LANE_EVENTS..(place as u64 + 1) * LANE_EVENTS;
@@ -158,14 +177,13 @@ impl Ordeal {
             events.push(new.len() as u64);
             (lane.kept, lane.next) = (found.to_vec(), end);
         }
-        let Holdings { dropped_events, missing_records, quarantined, health, .. } = &holdings;
+        let Holdings { dropped_events, missing_records, .. } = &holdings;
         let missing = missing_records - self.missing;
         self.missing = *missing_records;
         // What lies behind the last that is there may be missing as well, where the header of a segment tells of it.
-        if missing < holes || *dropped_events > 0 || *quarantined > 0 {
+        if missing < holes || *dropped_events > 0 {
             return Err(Broken::Otherwise(format!(
-                "{holes} events are not there, {missing} records are counted as missing, {dropped_events} as dropped, \
-                 {quarantined} in quarantine; {health}"
+                "{holes} events are not there, {missing} records are counted as missing, {dropped_events} as dropped"
             )));
         }
         Ok(Survived { events, missing })

@@ -1,6 +1,7 @@
 //! Starting a victim, listening to it, and ending it.
 
 use crate::watchdog::{SIGKILL, Watchdog, kill_group, wait_for_end};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fs::File;
@@ -9,6 +10,9 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+/// Long enough for a loaded machine; nothing is measured by it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A victim to be started: a store's directory, and how to record into it.
 #[derive(Clone, Debug)]
@@ -203,6 +207,28 @@ impl Running {
     pub fn listen_for(&mut self, time: Duration) -> bool {
         let end = Instant::now() + time;
         self.listen_until(|_| Instant::now() >= end)
+    }
+
+    /// Stops it where it is, for good: it can only be killed then.
+    ///
+    /// # Panics
+    /// It does not stop.
+    pub fn stop(&self) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let stopped = pid.map(|pid| kill_process(pid, Signal::STOP));
+        assert!(matches!(stopped, Some(Ok(()))), "stop the victim: {stopped:?}");
+        // The signal is sent; each thread stops when it is about to run on.
+        let tasks = PathBuf::from(format!("/proc/{}/task", self.child.id()));
+        let is_stopped = |task: PathBuf| {
+            let stat = std::fs::read_to_string(task.join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let all = || std::fs::read_dir(&tasks).into_iter().flatten().flatten().all(|task| is_stopped(task.path()));
+        while !all() {
+            assert!(Instant::now() < deadline, "the victim does not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Kills it, and its wrapper, with SIGKILL, and listens to what it said before it died: that was true as well.

@@ -166,7 +166,7 @@ impl Volume {
         // A process that was killed is gone for its parent a little before its last file is closed.
         while let Err(error) = done(Command::new("umount").arg(self.path())) {
             if Instant::now() > patience {
-                return Err(error);
+                return Err(format!("{error}; open in this process: {:?}", open_below(&self.path())));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -282,6 +282,13 @@ impl Drop for Volume {
             let _ = server.wait();
         }
     }
+}
+
+/// The files in a directory that this process has open.
+fn open_below(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let open = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    open.filter(|path| path.starts_with(dir)).collect()
 }
 
 /// Where syncing is fast, if there is room: then there are more syncs to cut into.

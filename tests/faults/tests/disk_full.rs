@@ -152,6 +152,8 @@ fn under_a_limit_that_no_segment_fits_into_everything_is_dropped_and_counted_and
     let dir = tempfile::tempdir().expect("temporary directory");
     // The limit is on every file: complaints that went to a file of this process, longer than the limit, would kill it.
     let victim = victim(&dir.path().join("data"), PAUSE_US).quiet().under(["prlimit", "--fsize=49152:49152"]);
+    // What waits for room waits in vain.
+    let victim = victim.with(["--patience-ms=500", "--shutdown-patience-ms=2000"]);
     let mut running = victim.start();
     running.wait_until(|said| said.refused >= 200 && !said.healths.is_empty());
     running.release();

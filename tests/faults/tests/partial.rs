@@ -70,6 +70,8 @@ struct WrittenSegment {
     /// The number of its first record.
     base: u64,
     has_header: bool,
+    /// How many frames its seal tells of; 0 if it has none.
+    sealed: u64,
     /// Whether each frame is on the disk, in the order of its records.
     frames: Vec<bool>,
 }
@@ -99,6 +101,12 @@ impl Written {
             let from = usize::try_from(due - segment.base).unwrap_or(usize::MAX);
             let read = segment.frames.iter().skip(from).take_while(|on_disk| **on_disk).count() as u64;
             (records, due) = (records + read, due + read);
+            let sealed = segment.base + segment.sealed;
+            if sealed > due {
+                prefix.get_or_insert(records);
+                missing += sealed - due;
+                due = sealed;
+            }
         }
         let prefix = prefix.unwrap_or(records).saturating_sub(1);
         // Where the first record is missing, all that are there are events.
@@ -137,6 +145,8 @@ fn record_and_write_some_pages(ordeal: &mut Ordeal, segment_bytes: &str, random:
         .with(["--events", &events.to_string(), "--flush-every", &flush_every.to_string()])
         .start();
     victim.wait_until(|said| said.appended == events);
+    // So that nothing is folded, and moved elsewhere, between one look and the next.
+    victim.stop();
     // Nobody else has a folder there: what was there before is folded and gone.
     let [folder] = folders(&wal).try_into().unwrap_or_else(|found| panic!("one folder, not {found:?}"));
     let kept = kept.join(folder.file_name().expect("a name"));
@@ -205,7 +215,10 @@ impl Snapshot {
         let now = std::fs::read(&self.path).unwrap_or_default();
         let same = |range: Range<usize>| now.get(range.clone()) == Some(&self.bytes[range]);
         let frames = self.frames.iter().map(|frame| same(frame.clone())).collect();
-        WrittenSegment { base: self.base, has_header: same(0..HEADER_BYTES), frames }
+        let has_header = same(0..HEADER_BYTES);
+        let mark = SegmentReader::open(&self.path).ok().filter(|_| has_header).map(|reader| reader.mark());
+        let sealed = mark.and_then(|mark| mark.sealed).map_or(0, |sealed| u64::from(sealed.frames));
+        WrittenSegment { base: self.base, has_header, sealed, frames }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where mapping can't be trusted: segments are written by pwrite(2) there, with every promise of a mapped one.
 
-use mcplog::segment::{Item, SegmentReader, Stop, list};
+use mcplog::segment::{Item, SegmentReader, Stop, WriterFolder, list};
 use mcplog::{Config, Store};
 use mcplog_faults::event::record_or_drop;
 use mcplog_faults::placed::folders;
@@ -65,7 +65,7 @@ fn a_segment_that_is_being_written_is_followed_without_a_torn_frame() {
         let (database, wal) = (config.dir.join("store.db"), config.dir.join("wal"));
         let store = Store::open(config).unwrap_or_else(|error| panic!("{kind:?}: {error}"));
         // Nothing may be retired under the reader: so nothing is folded.
-        mcplog_fixture::wait_until("the database is there", || Holdings::try_read(store.dir()).is_ok());
+        mcplog_fixture::wait_for_tables(store.dir(), PATIENCE).unwrap_or_else(|error| panic!("{error}"));
         let holder = rusqlite::Connection::open(database).expect("it is there");
         holder.execute_batch("BEGIN IMMEDIATE").expect("nobody writes yet");
         std::thread::scope(|scope| {
@@ -77,7 +77,9 @@ fn a_segment_that_is_being_written_is_followed_without_a_torn_frame() {
             let mut following = 0;
             // The first one is no event: it says who writes.
             while frames < EVENTS + 1 {
-                let segments = folders(&wal).first().and_then(|folder| list(folder).ok()).unwrap_or_default();
+                // Not one that is being born: it is about to have another name.
+                let folder = folders(&wal).into_iter().find(|folder| WriterFolder::at(folder).is_some());
+                let segments = folder.and_then(|folder| list(&folder).ok()).unwrap_or_default();
                 let Some(segment) = segments.get(following) else { continue };
                 let mut reader = SegmentReader::open(&segment.path).expect("a segment");
                 loop {

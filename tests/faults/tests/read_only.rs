@@ -42,10 +42,6 @@ fn leave(place: &Path, left: Left) -> PathBuf {
     if left == Left::KilledAndCopied {
         std::fs::remove_file(dir.join("store.db-shm")).expect("the shared memory removed");
     }
-    for private in [dir.clone(), dir.join("wal")] {
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        std::fs::set_permissions(private, mode).expect("private");
-    }
     dir
 }
 

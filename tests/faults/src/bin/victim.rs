@@ -9,7 +9,7 @@
 //!   there are M segments behind it.
 //! - `recorded N`: it has recorded as many events as it was to, N.
 //! - `refused N`: N events of this run were refused so far.
-//! - `folded`: all of them are in the database, which it was to wait for.
+//! - `folded`: all of them, or all that others left, are in the database, which it was to wait for.
 //! - `failed TEXT`: a wait ended without what was waited for.
 //! - `health TEXT`: what is wrong changed.
 //! - `report JSON`: the store was shut down.
@@ -91,6 +91,9 @@ struct Arguments {
     /// Then do nothing but say how many events are in the map, until it is killed, instead of shutting down.
     #[arg(long)]
     linger: bool,
+    /// Record nothing: wait until what others left of their logs is folded and gone, and end.
+    #[arg(long)]
+    settle: bool,
     /// A planted bug: say that events are durable before they are.
     #[arg(long)]
     acknowledge_early: bool,
@@ -136,8 +139,17 @@ fn main() -> ExitCode {
         }
     }
     let mut health = String::from("ok");
-    record(&store, &arguments, &mut marks, &mut health);
     let patience = Duration::from_millis(arguments.patience_ms);
+    if arguments.settle {
+        let tables = || mcplog_fixture::wait_for_tables(store.dir(), patience);
+        match mcplog_fixture::wait_for_the_dead(&store, patience).and_then(|()| tables()) {
+            Ok(()) => say("folded", ""),
+            Err(error) => say("failed", error),
+        }
+        say_health(&store.stats(), &mut health);
+    } else {
+        record(&store, &arguments, &mut marks, &mut health);
+    }
     if arguments.fold {
         match store.wait_folded(patience) {
             Ok(()) => say("folded", ""),
