@@ -203,6 +203,29 @@ fn a_limit_says_that_it_cut_and_only_then() {
     assert_eq!(json.json().len(), 3);
 }
 
+#[test]
+fn a_process_that_recorded_is_told_with_how_it_ended_and_how_much_it_recorded() {
+    let fixture = Fixture::with_events();
+    let rows = fixture.run("writers --json").json();
+    assert!(!rows.is_empty());
+    for row in &rows {
+        assert_eq!((&row["state"], &row["ended"]), (&"closed".into(), &"closed".into()), "{row}");
+        assert!(row["process_id"].is_i64() && row["started_at"].as_i64() <= row["ended_at"].as_i64(), "{row}");
+        let id = row["writer_id"].as_str().unwrap();
+        let line = fixture.run("writers").ok().lines().find(|line| line.contains(&id[..8])).unwrap().to_owned();
+        assert!(line.contains("closed") && !line.contains(id), "{line}");
+        assert!(fixture.run("writers --wide").ok().contains(id));
+    }
+    // Each log's first record and last are its own.
+    let folded: i64 = rows.iter().map(|row| row["folded_records"].as_i64().unwrap()).sum();
+    let events = fixture.table("requests").len() + fixture.table("sessions").len();
+    assert!(folded >= (events + 2 * rows.len()) as i64, "{folded}");
+    // One that nobody has noted the end of.
+    fixture.database().execute("UPDATE writers SET ended = NULL, ended_at = NULL", []).unwrap();
+    assert!(fixture.run("writers --json").json().iter().all(|row| row["state"] == "unknown"));
+    assert!(fixture.run("writers --until 1990-01-01").ok().contains("o writer"));
+}
+
 /// Notes are broken where the terminal ends.
 fn in_one_line(text: &str) -> String {
     text.trim_end().replace('\n', " ")
