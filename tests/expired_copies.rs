@@ -5,9 +5,10 @@
 use mcplog::rebuild::{LimitsFrom, Rebuild, RebuildError, Rebuilt, Source};
 use mcplog::{Config, Query, Recorder, Request, SchemaVersion, Session, Store, rebuild};
 use mcplog_fixture::{Fixture, directory, segment, wait_until};
+use rusqlite::types::Value;
 use std::collections::BTreeSet;
 use std::fs::FileTimes;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 const DAY_MS: i64 = 86_400_000;
@@ -41,8 +42,22 @@ fn age(path: &Path, days: u64) {
     std::fs::File::open(path).unwrap().set_times(FileTimes::new().set_modified(time)).unwrap();
 }
 
-/// A store that was told to keep all: a segment with old events, one with young ones as well, one with young ones alone;
-/// in `quarantine/`, a segment that was damaged, one of another store, a note that lost its segment, and a database; and a
+/// The segments that are kept, by when their writers began: one each.
+fn kept(fixture: &Fixture) -> Vec<PathBuf> {
+    let mut kept = fixture.kept();
+    let of = |path: &PathBuf| path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+    let runs = fixture.rows("SELECT writer FROM writers ORDER BY started_at, id");
+    kept.sort_by_key(|path| runs.iter().position(|run| run[0] == Value::Text(of(path))));
+    kept
+}
+
+/// Where that segment lies below the directory of all that are kept.
+fn place(fixture: &Fixture, segment: &Path) -> PathBuf {
+    segment.strip_prefix(fixture.dir().join("kept")).unwrap().to_owned()
+}
+
+/// A store that was told to keep all: a segment with old events, one with young ones as well, one with young ones alone, each
+/// of a writer of its own; in `quarantine/`, a segment that was damaged, one of another store, a note that lost its segment, and a database; and a
 /// copy of the database beside it. Ten old requests are in the first segment, ten in the second.
 fn with_copies() -> Fixture {
     let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
@@ -59,16 +74,22 @@ fn with_copies() -> Fixture {
     assert!(matches!(report, Rebuilt::Log(report) if report.requests == 40));
     std::fs::create_dir_all(fixture.dir().join("quarantine")).unwrap();
     std::fs::copy(fixture.dir().join("store.db"), fixture.dir().join("quarantine/store.db.1")).unwrap();
-    let mut other = Fixture::with(|_| {});
+    let mut other = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
     record(&other.recorder(), 50, 10);
     other.shut_down();
     let quarantine = fixture.dir().join("quarantine");
-    std::fs::copy(&other.segments()[0], quarantine.join("000000000077.seg")).unwrap();
-    std::fs::write(quarantine.join("000000000077.seg.json"), "{}").unwrap();
-    let damaged = quarantine.join("000000000078.seg");
-    std::fs::copy(&fixture.segments()[0], &damaged).unwrap();
+    let foreign = quarantine.join(place(&other, &other.kept()[0]));
+    let own = kept(&fixture)[0].clone();
+    let folder = quarantine.join(place(&fixture, &own)).parent().unwrap().to_owned();
+    for folder in [foreign.parent().unwrap(), &folder] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    std::fs::copy(&other.kept()[0], &foreign).unwrap();
+    std::fs::write(foreign.with_extension("seg.json"), "{}").unwrap();
+    let damaged = folder.join("000000000078.seg");
+    std::fs::copy(&own, &damaged).unwrap();
     segment::flip(&damaged, segment::frames(&damaged).0[3] + 20);
-    let note = quarantine.join("000000000079.seg.json");
+    let note = folder.join("000000000079.seg.json");
     std::fs::write(&note, "{}").unwrap();
     let (copy, unreadable) = (fixture.dir().join("store.db.version-3"), quarantine.join("store.db.7"));
     std::fs::copy(fixture.dir().join("store.db"), &copy).unwrap();
@@ -116,7 +137,7 @@ fn expire(fixture: &mut Fixture) {
     fixture.config.keep_rows_age_ms = Some(KEEP_MS);
     fixture.open();
     wait_until("rows and copies are gone", || {
-        days(fixture.dir()) == young() && !fixture.names("wal").contains(&"000000000001.seg".to_owned()) && {
+        days(fixture.dir()) == young() && fixture.kept().len() == 2 && {
             let quarantine = fixture.names("quarantine");
             quarantine.iter().all(|name| name.starts_with("store.db.1"))
         }
@@ -127,7 +148,7 @@ fn expire(fixture: &mut Fixture) {
 #[test]
 fn copies_go_when_everything_in_them_is_expired_and_not_before() {
     let mut fixture = with_copies();
-    let before = fixture.names("wal");
+    let before = kept(&fixture);
     let [old, mixed, young] = [0, 1, 2].map(|index| before[index].clone());
     let planned = mcplog::plan(&{
         let mut config = Config::new(fixture.dir());
@@ -138,8 +159,8 @@ fn copies_go_when_everything_in_them_is_expired_and_not_before() {
     assert!(expired.iter().any(|path| path.ends_with(&old)), "{expired:?}");
     assert!(!expired.iter().any(|path| path.ends_with(&mixed) || path.ends_with(&young)), "{expired:?}");
     expire(&mut fixture);
-    let wal = fixture.names("wal");
-    assert!(!wal.contains(&old) && wal.contains(&mixed) && wal.contains(&young), "{wal:?}");
+    let left = fixture.kept();
+    assert!(!left.contains(&old) && left.contains(&mixed) && left.contains(&young), "{left:?}");
     // Both databases that are copies have young requests too.
     assert!(fixture.names("quarantine").contains(&"store.db.1".to_owned()));
     assert!(fixture.dir().join("store.db.version-3").exists());
@@ -168,7 +189,8 @@ fn what_has_a_name_that_mcplog_does_not_give_stays() {
     std::os::unix::fs::symlink("/etc/hostname", quarantine.join("store.db.9")).unwrap();
     fixture.config.keep_rows_age_ms = Some(KEEP_MS);
     fixture.open();
-    wait_until("ours are gone", || !fixture.names("quarantine").contains(&"000000000078.seg".to_owned()));
+    let is_folder = |name: &String| quarantine.join(name).is_dir();
+    wait_until("ours are gone", || !fixture.names("quarantine").iter().any(is_folder));
     fixture.shut_down();
     let left = fixture.names("quarantine");
     assert!(names.iter().chain(&["store.db.9"]).all(|name| left.contains(&(*name).to_owned())), "{left:?}");
@@ -178,13 +200,13 @@ fn what_has_a_name_that_mcplog_does_not_give_stays() {
 fn a_limit_of_size_does_not_reach_copies_and_without_a_limit_nothing_goes() {
     for max in [None, Some(1 << 20)] {
         let mut fixture = with_copies();
-        let (wal, quarantine) = (fixture.names("wal"), fixture.names("quarantine"));
+        let (kept, quarantine) = (fixture.kept(), directory::contents(&fixture.dir().join("quarantine")));
         fixture.config.database_bytes_max = max;
         for _ in 0..2 {
             fixture.reopen_idle();
         }
-        assert!(wal[..3].iter().all(|name| fixture.names("wal").contains(name)));
-        assert_eq!(fixture.names("quarantine"), quarantine);
+        assert_eq!(fixture.kept(), kept);
+        assert!(directory::contents(&fixture.dir().join("quarantine")) == quarantine);
     }
 }
 
@@ -203,8 +225,19 @@ impl ReopenIdle for Fixture {
 /// A way by which something could come back: what it is called, and how it is gone.
 type Way = (&'static str, fn(&mut Fixture));
 
+/// Puts the segments that were kept at first into that directory of the store.
+fn come_back(fixture: &Fixture, to: &str) {
+    let backup = fixture.root().join("backup");
+    std::fs::create_dir_all(fixture.dir().join(to)).unwrap();
+    for folder in std::fs::read_dir(&backup).unwrap().map(|entry| entry.unwrap()) {
+        let target = fixture.dir().join(to).join(folder.file_name());
+        let _ = std::fs::remove_dir_all(&target);
+        directory::copy(&folder.path(), &target);
+    }
+}
+
 /// Every way that there is from what lies in the store's directory, or is recorded again, to rows.
-const WAYS: [Way; 8] = [
+const WAYS: [Way; 9] = [
     ("open", |fixture| fixture.reopen_idle()),
     ("rebuild", |fixture| {
         rebuild(&Config::new(fixture.dir()), Source::BestKept, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
@@ -253,15 +286,16 @@ const WAYS: [Way; 8] = [
         wait_until("they are gone again", || is_young(fixture.dir()));
         fixture.shut_down();
     }),
-    ("a segment comes back from elsewhere, and all is made anew", |fixture| {
-        let backup = fixture.root().join("backup/000000000001.seg");
-        std::fs::copy(backup, fixture.wal().join("000000000001.seg")).unwrap();
+    ("segments come back from elsewhere, and all is made anew", |fixture| {
+        come_back(fixture, "kept");
         rebuild(&Config::new(fixture.dir()), Source::Log, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
     }),
-    ("a segment comes back into the quarantine, and all is made anew", |fixture| {
-        let backup = fixture.root().join("backup/000000000001.seg");
-        let quarantine = fixture.dir().join("quarantine");
-        std::fs::copy(backup, quarantine.join("000000000001.seg")).unwrap();
+    ("segments come back into the log, and are folded", |fixture| {
+        come_back(fixture, "wal");
+        fixture.reopen_idle();
+    }),
+    ("segments come back into the quarantine, and all is made anew", |fixture| {
+        come_back(fixture, "quarantine");
         rebuild(&Config::new(fixture.dir()), Source::Log, |_, _| std::ops::ControlFlow::Continue(())).unwrap();
     }),
 ];
@@ -269,14 +303,15 @@ const WAYS: [Way; 8] = [
 #[test]
 fn no_way_brings_back_what_expired() {
     let mut fixture = with_copies();
-    directory::copy(&fixture.wal(), &fixture.root().join("backup"));
+    directory::copy(&fixture.dir().join("kept"), &fixture.root().join("backup"));
     expire(&mut fixture);
     let mut begun = BTreeSet::new();
     // Each way by itself, and then one after the other.
     for (name, go) in WAYS {
         let mut each = Fixture::new();
         std::fs::create_dir_all(each.dir().join("quarantine")).unwrap();
-        directory::copy(&fixture.wal(), &each.wal());
+        directory::copy(&fixture.dir().join("kept"), &each.dir().join("kept"));
+        std::fs::copy(fixture.dir().join("store-id"), each.dir().join("store-id")).unwrap();
         directory::copy(&fixture.root().join("backup"), &each.root().join("backup"));
         std::fs::copy(fixture.dir().join("store.db"), each.dir().join("store.db")).unwrap();
         go(&mut each);

@@ -39,6 +39,7 @@ fn the_file_alone_has_everything_some_seconds_after_the_last_event() {
 #[test]
 fn the_file_alone_has_everything_after_the_end_though_others_have_it_open() {
     let mut fixture = Fixture::with(|_| ());
+    wait_until("the thread that folds has made the database", || Query::open(fixture.dir()).is_ok());
     let query = Query::open(fixture.dir()).unwrap();
     assert_eq!(query.totals().unwrap().requests, 0);
     fixture.record(0..100);

@@ -382,6 +382,18 @@ fn where_no_log_can_be_born_events_wait_and_are_counted_in_the_end_and_nothing_s
 }
 
 #[test]
+fn who_is_told_to_give_up_before_its_first_record_was_taken_still_writes_it() {
+    let fixture = Fixture::new();
+    let process = fixture.start();
+    // The appender sleeps when it comes.
+    process.answer();
+    process.give_up.store(true, Ordering::Relaxed);
+    assert!(process.record(1, 1));
+    assert_eq!(process.give_up(), 0);
+    assert_eq!(fixture.read(&fixture.log())[1..], [Read::Event(1, 1), Read::Ended]);
+}
+
+#[test]
 fn a_folder_gets_its_name_when_it_is_locked_and_has_its_first_segment_and_not_before() {
     let fixture = Fixture::new();
     let (looked, wal_dir) = (Arc::new(AtomicU32::new(0)), fixture.config.wal_dir());
@@ -460,8 +472,9 @@ fn the_names_above_a_segment_are_synced_once_each_after_the_segment_and_before_a
         process.flush().unwrap();
     }
     let order = order.lock().clone();
-    assert_eq!(order[..3], [Spot::Sync, Spot::SyncFolder, Spot::SyncLogs]);
-    assert!(order.len() > 3 && order[3..].iter().all(|spot| *spot == Spot::Sync), "{order:?}");
+    // The folder in `wal/`, and `wal/` in the store.
+    assert_eq!(order[..4], [Spot::Sync, Spot::SyncFolder, Spot::SyncLogs, Spot::SyncLogs]);
+    assert!(order.len() > 4 && order[4..].iter().all(|spot| *spot == Spot::Sync), "{order:?}");
     process.end();
 }
 

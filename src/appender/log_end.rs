@@ -160,7 +160,7 @@ impl LogEnd {
             (Some(folder), _) => LogIdentity { store: folder.store(), writer: folder.writer(), needs: LEVEL },
             (None, None) => unreachable!("a segment that was made for no log"),
         };
-        let (id, home) = (segment.id(), segment.home().clone());
+        let (id, home, segment_bytes) = (segment.id(), segment.home().clone(), segment.bytes());
         let base_sequence = if folder.is_some() { Sequence(1) } else { base_sequence };
         let (writer, syncer) = segment.activate(identity, base_sequence, created_at)?;
         if let Some(folder) = folder {
@@ -187,7 +187,7 @@ impl LogEnd {
         };
         self.end_segment();
         self.tell_syncer(SyncCommand::Activate(syncer));
-        let orders_next_at = self.growth.prepares_next_at(bytes);
+        let orders_next_at = self.growth.prepares_next_at(segment_bytes);
         self.active = Some(ActiveSegment { writer, started: Instant::now(), orders_next_at, is_full: false });
         Ok(segment)
     }
@@ -262,14 +262,21 @@ impl LogEnd {
         if !log.finds_folder_gone(at_once) {
             return;
         }
+        // Who folded in the meantime may not have said so yet.
+        let waiting = self.last_sequence.0.saturating_sub(self.handles.progress.folded().0);
         let problem = format!(
-            "{}: the folder of this process's log was taken away or replaced; what was recorded into it and is not in the \
-             database is lost, and recording goes on in another",
+            "{}: the folder of this process's log was taken away or replaced; up to {waiting} records in it that were not \
+             folded are lost, and recording goes on in another",
             log.home.path().display()
         );
         self.report_progress();
         self.end_segment();
         self.handles.health.report(Part::Damage, problem);
+    }
+
+    /// Whether a log was to be had so far.
+    pub(super) fn found_room(&self) -> bool {
+        self.retry_pause == SEGMENT_RETRY
     }
 
     /// The folder of the log was found not to be in its place any more.

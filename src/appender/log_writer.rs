@@ -194,8 +194,10 @@ impl LogWriter {
     fn append(&mut self, record: &Record<'_>) -> bool {
         self.payload.clear();
         record.encode(&mut self.payload);
+        // A process that was told to end before its first record was taken still gets its log, if there is one to be had.
         let is_giving_up = || self.end.handles.give_up.load(Ordering::Relaxed);
-        if self.end.has_given_up || self.end.active.is_none() && is_giving_up() {
+        let has_no_room = self.end.active.is_none() && (self.end.log.is_some() || !self.end.found_room());
+        if self.end.has_given_up || has_no_room && is_giving_up() {
             return false;
         }
         // A new segment may have no room for the record either, so health is cleared only when the record is appended.

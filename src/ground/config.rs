@@ -76,10 +76,12 @@ pub struct Config {
     #[serde(default)]
     pub record_wait_ms: u64,
 
-    /// Size of a segment file in bytes; [`SEGMENT_BYTES_MIN`] to [`SEGMENT_BYTES_MAX`], a multiple of 4096.
+    /// The largest size of a segment file in bytes; [`SEGMENT_BYTES_MIN`] to [`SEGMENT_BYTES_MAX`], a multiple of 4096.
     ///
-    /// The default, 8 MiB, keeps the two mapped segments (the active one and the next) within 16 MiB of memory, and is
-    /// prepared in a few milliseconds. An event of more than half a segment is refused.
+    /// A log begins with a segment of 256 KiB, or of what its first event takes; each that fills up within two seconds is
+    /// followed by one of four times its size, up to this. After a rest of ten seconds it is 256 KiB again. The default, 8
+    /// MiB, keeps the two mapped segments of a busy writer (the active one and the next) within 16 MiB of memory, and is
+    /// prepared in a few milliseconds. An event of more than half of this is refused.
     #[serde(default = "defaults::segment_bytes")]
     pub segment_bytes: u64,
 
@@ -97,7 +99,7 @@ pub struct Config {
     pub sync_interval_ms: u64,
 
     /// How many bytes of folded segments are kept for rebuilding the database. 0 deletes a segment as soon as it is
-    /// folded, `u64::MAX` keeps all. The newest segment is always kept: it carries the store's identity.
+    /// folded, `u64::MAX` keeps all.
     ///
     /// This, [`Config::keep_segments_age_ms`], [`Config::keep_rows_age_ms`], [`Config::database_bytes_max`] and
     /// [`Config::session_idle_ms`] are limits of the store, and not of the process: it remembers what it was told. Absent, the default, leaves a limit as the store was last told; a new store keeps no folded segment.
@@ -147,8 +149,7 @@ pub struct Config {
     /// of the file system; 0: none.
     ///
     /// With less, no new segment is begun: events wait in the channel, and the newest are dropped and counted when it is
-    /// full. With less than half of it, folding waits too. Both go on by themselves. The first segment of each opening
-    /// is not held to it.
+    /// full. With less than half of it, folding waits too. Both go on by themselves.
     #[serde(default)]
     pub min_free_bytes: Option<u64>,
 

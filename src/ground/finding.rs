@@ -114,8 +114,8 @@ pub enum FindingKind {
     DamagedPlace,
     /// A frame that is intact, and holds no record.
     UndecodableRecord,
-    /// A file with a segment's name and zeros in the place of a header: what a power cut may leave of a segment that was
-    /// never synced.
+    /// A file with a segment's name and zeros in the place of a header: what a power cut may leave of a segment that
+    /// was never synced.
     ZeroedFirstPage,
     /// A file with a segment's name and no first page, which no power cut took.
     LostFirstPage,

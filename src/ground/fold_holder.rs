@@ -97,7 +97,7 @@ impl FoldHolder {
 
     /// Whether it found the database corrupt that lies at `database` now.
     pub(super) fn found_corrupt(&self, database: &Path) -> bool {
-        self.state.starts_with(CORRUPT) && self.state == corrupt_state(database)
+        self.state.starts_with(CORRUPT) && database.exists() && self.state == corrupt_state(database)
     }
 }
 

@@ -113,11 +113,6 @@ impl FoldLock {
         self.lock.is_in_place()
     }
 
-    /// What was said last; nothing, if all is well.
-    pub(crate) fn state(&self) -> String {
-        read(self.lock.file()).state
-    }
-
     /// Says something to those that wait; nothing, if all is well. It stays when the lock is let go.
     pub(crate) fn say(&self, state: &str) {
         self.write(STATE_OFFSET, &encode_state(state));
@@ -238,6 +233,10 @@ mod tests {
         std::fs::rename(dir.path().join("rebuilt"), &database).unwrap();
         assert!(matches!(attempt(), FoldTry::Taken(_)));
         std::fs::remove_file(&database).unwrap();
+        // One that was not there when that was said can't be the corrupt one.
+        let FoldTry::Taken(lock) = attempt() else { panic!("there is none any more") };
+        lock.say_corrupt();
+        drop(lock);
         assert!(matches!(attempt(), FoldTry::Taken(_)));
     }
 

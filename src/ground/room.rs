@@ -8,8 +8,8 @@
 //! the whole reserve. Retiring and expiring always go on: they give room back. Rows do not expire for want of room: what
 //! somebody else writes must not delete what was recorded.
 //!
-//! Looking costs one statvfs(2): for each segment that is prepared, and for each batch that is folded. The first segment of a
-//! run gets its room without a look, because a store must open to fold and to expire.
+//! Looking costs one statvfs(2): for each segment that is prepared, and for each batch that is folded. A store opens without
+//! a segment, and so folds and expires whatever is free.
 //!
 //! On the preparing thread, the compactor, and whoever asks for the limits. Nothing here writes.
 

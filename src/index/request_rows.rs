@@ -29,7 +29,7 @@ const WIDTHS: [usize; 3] = [6, 12, RequestRecord::DETAILS.len()];
 /// A request on its way into the table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NewRow<'a> {
-    /// The record's sequence number.
+    /// The record's place in the order of folding.
     pub(super) id: i64,
     pub(super) call: i64,
     pub(super) session: Option<i64>,

@@ -11,7 +11,7 @@ use crate::ground::error::IndexError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct ClockStepRow {
-    /// The record's sequence number in the log.
+    /// The number of its row: the order of folding; negative for a step that no record tells.
     pub id: i64,
     /// What the clock would have said: Unix time in milliseconds, UTC. Between two runs, the newest request on record.
     pub from_ts: i64,

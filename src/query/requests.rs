@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct RequestRow {
-    /// The record's sequence number in the log.
+    /// The number of its row: the order of folding in this database.
     pub id: i64,
     /// The recorder's own id of the request.
     pub request_id: String,

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct ServerSchemaRow {
-    /// The sequence number in the log of the record that first said it of one of these callers.
+    /// The number of the row of the record that first said it of one of these callers: the order of folding.
     pub id: i64,
     /// The proxy that saw it.
     pub proxy: String,

@@ -25,7 +25,7 @@ pub(super) enum Walk {
     Ended(OutcomeSet),
 }
 
-/// The order of the rows: by time, and within a millisecond by sequence number, which is the order of the log.
+/// The order of the rows: by time, and within a millisecond by id, which is the order of folding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     OldestFirst,

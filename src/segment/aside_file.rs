@@ -14,8 +14,8 @@ use std::path::Path;
 pub(crate) enum AsideFile {
     /// A segment of it, under its own name: what is intact in it is folded into a new database.
     Segment,
-    /// A segment of it under the name of another one, or of another writer: nothing is read from it. It is that segment, by its
-    /// header.
+    /// A segment of it under the name of another one, or of another writer: nothing is read from it. It is that
+    /// segment, by its header.
     Misnamed(SegmentId),
     /// A segment of that other store.
     Foreign(StoreId),

@@ -101,9 +101,9 @@ impl BufferedFile {
         self.file.read_at(bytes, offset)
     }
 
-    /// From the first byte at or behind `offset` that is not zero to behind the last one; `None` if there is none. Holes
-    /// are passed over unread, where the file system tells of them. Offsets are 32-bit numbers: what a larger file holds
-    /// beyond them is nobody's. Leaves the buffer alone.
+    /// From the first byte at or behind `offset` that is not zero to behind the last one; `None` if there is none.
+    /// Holes are passed over unread, where the file system tells of them. Offsets are 32-bit numbers: what a larger
+    /// file holds beyond them is nobody's. Leaves the buffer alone.
     pub(super) fn written_from(&self, offset: Offset) -> Result<Option<Range<u32>>, PathError> {
         let zeros = vec![0; READ_AHEAD_BYTES];
         let mut chunk = zeros.clone();

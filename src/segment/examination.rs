@@ -52,8 +52,8 @@ pub enum HeaderState {
     NeverStarted,
     /// The first page is lost.
     FirstPageLost {
-        /// Zeros stand in its place. A power cut may leave that of a segment that was never synced; only the log as a whole
-        /// tells whether it was: a later segment with a durable mark vouches for this one, too.
+        /// Zeros stand in its place. A power cut may leave that of a segment that was never synced; only the log as a
+        /// whole tells whether it was: a later segment with a durable mark vouches for this one, too.
         begins_with_zeros: bool,
         /// What was expected, and what was found.
         reason: String,

@@ -52,8 +52,8 @@ impl Marks {
 }
 
 impl Examination {
-    /// What there is to say of the segment once it was read to its end, besides its damaged places and wrong marks. Where
-    /// it may be `active`, what is no frame at its end is one that is being written.
+    /// What there is to say of the segment once it was read to its end, besides its damaged places and wrong marks.
+    /// Where it may be `active`, what is no frame at its end is one that is being written.
     pub fn end_findings(&self, path: &Path, active: bool) -> Vec<Finding> {
         let end = self.extent.end;
         let ending = match &self.ending {

@@ -1,5 +1,5 @@
-//! What is said of a segment's file: each way in which it can end, each state of header and marks, each contradiction, and
-//! the word for it.
+//! What is said of a segment's file: each way in which it can end, each state of header and marks, each contradiction,
+//! and the word for it.
 
 use super::examination::{Ending, Examination, HeaderState};
 use super::format::{Extent, FRAMES_OFFSET, LogIdentity, MARK_OFFSETS, Mark, frame_bytes};

@@ -150,8 +150,8 @@ impl FramePages {
     /// Writes a frame: all of it but the first word, and then that word, which makes the frame visible to readers.
     ///
     /// # Errors
-    /// The system refuses: no room in a file system that moves what it overwrites, say. The frame is not there, unless the
-    /// file system kept a word that it reported as failed. Nothing may be written behind it.
+    /// The system refuses: no room in a file system that moves what it overwrites, say. The frame is not there, unless
+    /// the file system kept a word that it reported as failed. Nothing may be written behind it.
     ///
     /// # Panics
     /// If the frame does not lie within the pages or is not aligned: the caller's bug.

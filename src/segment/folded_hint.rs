@@ -1,8 +1,9 @@
 //! `folded` in a writer's folder: up to which number that log is folded, told by whoever folds it.
 //!
-//! A hint and no more: the database decides. It spares who records from opening the database to learn how far behind it is.
-//! The holder of the fold lock writes it after a commit, in place, 16 bytes at once; a reader that meets a half-written one,
-//! or one that a power cut left, sees that by the checksum. It is never synced, and goes with the folder.
+//! A hint and no more: the database decides. It spares who records from opening the database to learn how far behind it
+//! is. The holder of the fold lock writes it after a commit, in place, 16 bytes at once; a reader that meets a
+//! half-written one, or one that a power cut left, sees that by the checksum. It is never synced, and goes with the
+//! folder.
 
 use super::format::checksum;
 use crate::ground::error::{AtPath, PathError};

@@ -1,7 +1,7 @@
 //! How a writer's folder comes into being: under another name, locked, and only then in its place.
 //!
-//! Made under its own name and locked afterwards, a folder would be there for an instant with its lock free, and whoever
-//! folds took its writer for dead and removed it under its hands.
+//! Made under its own name and locked afterwards, a folder would be there for an instant with its lock free, and
+//! whoever folds took its writer for dead and removed it under its hands.
 //!
 //! Runs on the appender, before the first record, and on whoever folds, for those whose birth a crash cut short.
 
@@ -16,8 +16,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// How often the folder is made anew where somebody who cleans up took the lock first, or removed it before it was locked.
-/// That takes microseconds each time.
+/// How often the folder is made anew where somebody who cleans up took the lock first, or removed it before it was
+/// locked. That takes microseconds each time.
 const ATTEMPTS_MAX: u32 = 1000;
 
 /// What a folder has in it before it has its name.

@@ -10,8 +10,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-/// A directory's time of change is no finer than this, whatever the file system: what changes it again within that time may
-/// not show in it. (Most take 4 ms, FAT 2 s.)
+/// A directory's time of change is no finer than this, whatever the file system: what changes it again within that time
+/// may not show in it. (Most take 4 ms, FAT 2 s.)
 const TIME_STEP: Duration = Duration::from_secs(3);
 
 /// The segments that are yet to be read.

@@ -1,8 +1,9 @@
 //! The lock of a writer's folder: whoever holds it writes there, or has found that nobody does any more.
 //!
 //! It is flock(2) on the folder itself, which goes with the process, however that ends. A folder is born locked
-//! ([`super::folder_birth`]), so one that has its name and whose lock is free has no living writer. Process ids, times and
-//! hosts decide nothing. The kernel's list of locks (`/proc/locks`) was rejected: it leaves out holders in other containers.
+//! ([`super::folder_birth`]), so one that has its name and whose lock is free has no living writer. Process ids, times
+//! and hosts decide nothing. The kernel's list of locks (`/proc/locks`) was rejected: it leaves out holders in other
+//! containers.
 //!
 //! Runs on any thread. A lock is tried, and never waited for.
 
@@ -14,8 +15,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The lock, held. Clones hold it together: the writer's, and one with each mapping of its segments, so that it is held as
-/// long as anything may still be stored through one.
+/// The lock, held. Clones hold it together: the writer's, and one with each mapping of its segments, so that it is held
+/// as long as anything may still be stored through one.
 #[derive(Clone, Debug)]
 pub struct FolderLock {
     held: Arc<Held>,
@@ -35,7 +36,8 @@ pub enum FolderOwner {
     Dead(FolderLock),
     /// It lives; or somebody who just looks holds the lock for an instant.
     Living,
-    /// The lock can't be tried: nobody may call the writer dead. Where the folder is not there any more, the error says so.
+    /// The lock can't be tried: nobody may call the writer dead. Where the folder is not there any more, the error says
+    /// so.
     Unknown(PathError),
 }
 
@@ -91,8 +93,8 @@ impl Drop for Held {
     }
 }
 
-/// Whether somebody holds the lock of that folder: its writer, or who reads what a dead one left. For who only looks: it
-/// holds the lock itself for an instant, together with others who look, and a writer's is never refused for that.
+/// Whether somebody holds the lock of that folder: its writer, or who reads what a dead one left. For who only looks:
+/// it holds the lock itself for an instant, together with others who look, and a writer's is never refused for that.
 ///
 /// # Errors
 /// The lock can't be tried.

@@ -21,8 +21,8 @@ pub const MAGIC: [u8; 8] = *b"\x89MCPLOG\n";
 /// Where the first frame starts: the header and the marks have a page of their own, so that writing a mark never
 /// dirties a page of frames.
 pub const FRAMES_OFFSET: u32 = 4096;
-/// The highest segment id and base sequence that a header may have. No writer comes near, and sums and differences of numbers
-/// up to it don't overflow.
+/// The highest segment id and base sequence that a header may have. No writer comes near, and sums and differences of
+/// numbers up to it don't overflow.
 pub const NUMBER_MAX: u64 = 1 << 62;
 /// Size of the header's fields; the rest of its sector is reserved and zero.
 pub const HEADER_BYTES: usize = 96;
@@ -99,8 +99,8 @@ impl SegmentHeader {
         self.encode_as(FORMAT_VERSION)
     }
 
-    /// The bytes that the header would have in another version of the format, as far as they are the same in all: for who
-    /// tries what a reader makes of a newer one.
+    /// The bytes that the header would have in another version of the format, as far as they are the same in all: for
+    /// who tries what a reader makes of a newer one.
     pub fn encode_as(&self, version: u16) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[0..8].copy_from_slice(&MAGIC);
@@ -136,8 +136,8 @@ impl SegmentHeader {
     /// Reads a header.
     ///
     /// # Errors
-    /// [`HeaderError`]. Magic and checksum have their places in every version, so they are looked at before the version: a
-    /// flipped bit in the version's field is damage, and only what was written so is a newer version's.
+    /// [`HeaderError`]. Magic and checksum have their places in every version, so they are looked at before the
+    /// version: a flipped bit in the version's field is damage, and only what was written so is a newer version's.
     pub fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, HeaderError> {
         if bytes[0..8] != MAGIC {
             let found = format!("{:02x?}", &bytes[0..8]);

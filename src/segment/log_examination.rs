@@ -1,7 +1,7 @@
 //! One writer's log, read to its end: what each file is to the log, and which numbers are missing in between.
 //!
-//! For who only looks: runs on the caller's thread, in any process, also while the writer appends. It only reads, by the
-//! same rules as who folds. What the database has is told to nobody here: see `store/examined_log.rs`.
+//! For who only looks: runs on the caller's thread, in any process, also while the writer appends. It only reads, by
+//! the same rules as who folds. What the database has is told to nobody here: see `store/examined_log.rs`.
 
 use super::directory::SegmentFile;
 use super::examination::{Examination, HeaderState};
@@ -76,7 +76,8 @@ impl LogExamination {
     /// Reads the log to its end. What comes passes by `each`, with the number that was due.
     ///
     /// # Errors
-    /// A file is [`SegmentError::Gone`]: somebody folded it meanwhile. Whatever else can't be read is no error but a finding.
+    /// A file is [`SegmentError::Gone`]: somebody folded it meanwhile. Whatever else can't be read is no error but a
+    /// finding.
     pub(crate) fn of(
         mut reader: LogReader,
         owner: Owner,

@@ -25,8 +25,8 @@ pub struct LogFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogPart {
-    /// Records are taken from it: these are the lowest number and the highest. Those between that it does not have, or that
-    /// an earlier segment has, are taken from others.
+    /// Records are taken from it: these are the lowest number and the highest. Those between that it does not have, or
+    /// that an earlier segment has, are taken from others.
     Read(Sequence, Sequence),
     /// It has no records.
     Empty,
@@ -92,8 +92,8 @@ impl LogFile {
         }
     }
 
-    /// The finding about this file, with what becomes of the file. Who folds the log moves what is damaged to quarantine/, with
-    /// all its bytes, once that is folded.
+    /// The finding about this file, with what becomes of the file. Who folds the log moves what is damaged to
+    /// quarantine/, with all its bytes, once that is folded.
     #[must_use]
     pub fn foresee(&self, finding: Finding) -> Finding {
         use FindingKind as K;

@@ -1,5 +1,5 @@
-//! Where the segments of a log are made: its folder, the names that a power cut may take, and the lock that every mapping
-//! of a segment holds.
+//! Where the segments of a log are made: its folder, the names that a power cut may take, and the lock that every
+//! mapping of a segment holds.
 //!
 //! Made at the birth of a log, on the preparing thread; synced on the syncing thread.
 
@@ -29,13 +29,13 @@ impl LogHome {
     /// # Errors
     /// The system refuses.
     pub(crate) fn of_new(folder: &NewFolder, path: PathBuf) -> Result<Self, PathError> {
-        Ok(Self { path, names: FolderNames::open(folder.path())?, lock: folder.lock() })
+        Ok(Self { path, names: FolderNames::open(folder.path(), 2)?, lock: folder.lock() })
     }
 
     /// A folder that nobody locks: for segments that no process writes on.
     #[cfg(test)]
     pub(super) fn unlocked(path: &Path) -> Result<Self, PathError> {
-        Ok(Self { path: path.to_owned(), names: FolderNames::open(path)?, lock: None })
+        Ok(Self { path: path.to_owned(), names: FolderNames::open(path, 1)?, lock: None })
     }
 
     /// Where it is once the log is born.
@@ -43,8 +43,9 @@ impl LogHome {
         &self.path
     }
 
-    /// Whether the folder is where it was put and locked: nobody moved it away, removed it, or put another in its place; and
-    /// nobody closed all files of this process, and the lock with them. Then who folds takes the log for a dead one's.
+    /// Whether the folder is where it was put and locked: nobody moved it away, removed it, or put another in its
+    /// place; and nobody closed all files of this process, and the lock with them. Then who folds takes the log for a
+    /// dead one's.
     ///
     /// # Errors
     /// The system does not tell.
@@ -56,30 +57,39 @@ impl LogHome {
     }
 }
 
-/// The two directories that name a segment: its folder, and the one that the folder is in. Kept open, so that syncing them
-/// needs no new file descriptor when the process has run out of them, and reaches them whatever they are called by then.
+/// The directories that name a segment: its folder; and those above, `wal/` and the store's. Kept open, so that syncing
+/// them needs no new file descriptor when the process has run out of them, and reaches them whatever they are called by
+/// then.
 #[derive(Debug)]
 pub(crate) struct FolderNames {
     folder: File,
-    parent: File,
+    /// From the folder upwards.
+    above: Vec<File>,
     folder_name_is_durable: AtomicBool,
 }
 
 impl FolderNames {
-    fn open(folder: &Path) -> Result<Arc<Self>, PathError> {
-        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let (folder, parent) = (File::open(folder).at("open", folder)?, File::open(parent).at("open", parent)?);
-        Ok(Arc::new(Self { folder, parent, folder_name_is_durable: AtomicBool::new(false) }))
+    /// The folder, and so many directories above.
+    fn open(folder: &Path, above: usize) -> Result<Arc<Self>, PathError> {
+        let is_some = |path: &&Path| !path.as_os_str().is_empty();
+        let paths =
+            folder.ancestors().skip(1).take(above).map(|path| Some(path).filter(is_some).unwrap_or(Path::new(".")));
+        let above = paths.map(|path| File::open(path).at("open", path)).collect::<Result<_, _>>()?;
+        let folder = File::open(folder).at("open", folder)?;
+        Ok(Arc::new(Self { folder, above, folder_name_is_durable: AtomicBool::new(false) }))
     }
 
     /// Makes durable that the segment at `path` is in its folder, and the folder in its place. In this order, after the
-    /// segment itself: a name that a power cut leaves is then one of something.
+    /// segment itself: a name that a power cut leaves is then one of something. The name of `wal/` too: another process
+    /// may have made that an instant ago.
     pub(super) fn sync(&self, path: &Path) -> Result<(), PathError> {
         sabotage::at(Spot::SyncFolder, path).at("sync the directory of", path)?;
         self.folder.sync_all().at("sync the directory of", path)?;
         if !self.folder_name_is_durable.load(Ordering::Relaxed) {
-            sabotage::at(Spot::SyncLogs, path).at("sync what holds the directory of", path)?;
-            self.parent.sync_all().at("sync what holds the directory of", path)?;
+            for directory in &self.above {
+                sabotage::at(Spot::SyncLogs, path).at("sync what holds the directory of", path)?;
+                directory.sync_all().at("sync what holds the directory of", path)?;
+            }
             self.folder_name_is_durable.store(true, Ordering::Relaxed);
         }
         Ok(())
@@ -103,13 +113,14 @@ mod tests {
         let place = WriterFolder::within(wal.path(), WRITER).path;
         let new = NewFolder::create(wal.path(), StoreId([5; 16]), WRITER).unwrap();
         let home = LogHome::of_new(&new, place.clone()).unwrap();
-        let first = PreparedSegment::create_in(new.path(), home.clone(), SegmentId(1), 65536).unwrap();
+        let first = PreparedSegment::create_in(new.path(), &home, SegmentId(1), 65536).unwrap();
         let (mut writer, syncer) = first.activate(LogIdentity::sample(WRITER), Sequence(1), 5).unwrap();
         drop(new.into_place().unwrap());
         assert!(home.is_in_place().unwrap());
         // One that is only prepared holds it as well.
-        let next = PreparedSegment::create_in(&place, home, SegmentId(2), 65536).unwrap();
+        let next = PreparedSegment::create_in(&place, &home, SegmentId(2), 65536).unwrap();
         next.discard();
+        drop(home);
         assert!(probe(&place).unwrap());
         // The last frame, and then the last mark.
         writer.append(b"the last one").unwrap();

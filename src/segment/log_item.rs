@@ -17,8 +17,8 @@ pub enum Owner {
     /// Its writer lives, or nobody can tell. What does not check out above the durable end may be a frame that is being
     /// written.
     Living,
-    /// Its writer is dead: who reads has the folder's lock, or has read the record that says that the writer ended. Nothing
-    /// more comes.
+    /// Its writer is dead: who reads has the folder's lock, or has read the record that says that the writer ended.
+    /// Nothing more comes.
     Dead,
 }
 
@@ -41,9 +41,9 @@ pub enum LogItem<'a> {
         /// The segment that shows it: its numbers begin behind the hole, or it says that it had them.
         behind: SegmentId,
     },
-    /// Bytes that were durable and are no frames any more. The numbers of their records come behind it, those that a later
-    /// segment has as records, the others as holes. It may come again where reading goes on within the segment: only the first
-    /// time counts.
+    /// Bytes that were durable and are no frames any more. The numbers of their records come behind it, those that a
+    /// later segment has as records, the others as holes. It may come again where reading goes on within the segment:
+    /// only the first time counts.
     Damage {
         /// Where they lie.
         segment: SegmentId,
@@ -59,8 +59,8 @@ pub enum LogItem<'a> {
         /// How.
         wrong: WrongMark,
     },
-    /// A file that is no segment of this log, or not the one that its name says: it is passed over. Its records are missing,
-    /// which the numbers behind it show.
+    /// A file that is no segment of this log, or not the one that its name says: it is passed over. Its records are
+    /// missing, which the numbers behind it show.
     BadFile {
         /// The file.
         file: SegmentFile,
@@ -125,7 +125,7 @@ impl Waits {
                 Finding::of_segment_error(&SegmentError::NeedsNewer { path, supported, found })
             }
             Self::OtherStore { path, store } => {
-                Finding::new(FindingKind::ForeignSegment, &path, format!("of store {store}")).at(0)
+                Finding::new(FindingKind::ForeignSegment, &path, format!("of another store, {store}")).at(0)
             }
         }
     }

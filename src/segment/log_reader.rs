@@ -1,16 +1,17 @@
 //! Reading one writer's log: its records in the order of their numbers, each once, and all that is wrong or missing.
 //!
-//! `format.md`, section 4, has the rules. Who folds, checks, shows or rebuilds a log reads it here, so that all read the
-//! same; frames within a segment are [`SegmentReader`]'s.
+//! `format.md`, section 4, has the rules. Who folds, checks, shows or rebuilds a log reads it here, so that all read
+//! the same; frames within a segment are [`SegmentReader`](super::reader::SegmentReader)'s.
 //!
-//! Runs anywhere, in any process, also while the writer appends. It only reads, and takes no lock: who says that the writer
-//! is dead holds the folder's. Looking at a log in which nothing happened takes two small reads and a look at the folder's
-//! time of change.
+//! Runs anywhere, in any process, also while the writer appends. It only reads, and takes no lock: who says that the
+//! writer is dead holds the folder's. Looking at a log in which nothing happened takes two small reads and a look at
+//! the folder's time of change.
 
 use super::directory::SegmentFile;
 use super::examination::{Ending, Examination};
 use super::folder_listing::FolderListing;
 use super::format::SegmentHeader;
+use super::given_numbers::GivenNumbers;
 use super::log_item::{LogItem, Owner, Waits};
 use super::missing_run::{MissingNext, MissingRun};
 use super::next_file::{NextFile, Wanted};
@@ -42,8 +43,7 @@ pub struct LogReader {
     /// The segment that was read last before the current one, unless it was sealed.
     unsealed_before: Option<PathBuf>,
     bases: Bases,
-    /// Behind the last number that any segment says that it had, and which segment that is.
-    told_end: Option<(Sequence, SegmentId)>,
+    given: GivenNumbers,
     waits: Option<Waits>,
     /// The folder was read since the writer is dead.
     is_listed_dead: bool,
@@ -57,8 +57,8 @@ enum Step {
 }
 
 impl LogReader {
-    /// The log in that folder, from a place on. `store` is the store that it has to be a part of; without, any will do. The
-    /// folder's files are listed here: those that are retired later are missed by their names.
+    /// The log in that folder, from a place on. `store` is the store that it has to be a part of; without, any will do.
+    /// The folder's files are listed here: those that are retired later are missed by their names.
     ///
     /// # Errors
     /// The folder can't be read, or is gone.
@@ -84,7 +84,7 @@ impl LogReader {
             held: None,
             unsealed_before: None,
             bases: Bases::new(),
-            told_end: None,
+            given: GivenNumbers::default(),
             waits: None,
             is_listed_dead: false,
         }
@@ -123,7 +123,8 @@ impl LogReader {
         self.examined = Some(Vec::new());
     }
 
-    /// What there is to say of the segments that were read, the one that is being read included: for who reads no further.
+    /// What there is to say of the segments that were read, the one that is being read included: for who reads no
+    /// further.
     pub(crate) fn take_examined(&mut self) -> Vec<(SegmentFile, Examination)> {
         let mut examined = self.examined.take().unwrap_or_default();
         examined.extend(self.current.take().and_then(OpenSegment::examined));
@@ -150,11 +151,12 @@ impl LogReader {
         self.current.as_ref().map(OpenSegment::header)
     }
 
-    /// What comes next. Who calls with [`Owner::Dead`] once does so from then on. After an error it may be called again.
+    /// What comes next. Who calls with [`Owner::Dead`] once does so from then on. After an error it may be called
+    /// again.
     ///
     /// # Errors
-    /// The system refuses; or a file that was there is [`SegmentError::Gone`]: somebody folded and retired it, and knows how
-    /// far the log is read.
+    /// The system refuses; or a file that was there is [`SegmentError::Gone`]: somebody folded and retired it, and
+    /// knows how far the log is read.
     pub fn next(&mut self, owner: Owner) -> Result<LogItem<'_>, SegmentError> {
         let (reader, FoundAgain { segment, offset, sequence }) = match self.step(owner)? {
             Step::Item(item) => return Ok(item),
@@ -217,8 +219,8 @@ impl LogReader {
         })
     }
 
-    /// Before a living writer's numbers are called missing: what came since the folder was read may have them, or they may be
-    /// still to come.
+    /// Before a living writer's numbers are called missing: what came since the folder was read may have them, or they
+    /// may be still to come.
     fn settle_missing(&mut self) -> Result<Option<Step>, SegmentError> {
         self.listing.refresh()?;
         let Some(mut run) = self.missing.take() else { return Ok(None) };
@@ -236,8 +238,8 @@ impl LogReader {
 
     /// Missing numbers up to that one came, of which `last` is the last.
     fn pass_missing(&mut self, number: Sequence, last: Sequence) {
-        // Unless all came, reading would go on at the segment's first frame: how many lie before its damaged place, the number
-        // does not tell here.
+        // Unless all came, reading would go on at the segment's first frame: how many lie before its damaged place, the
+        // number does not tell here.
         let held = self.held.filter(|_| number == last);
         match held {
             Some(held) => self.set_place(held.segment, held.offset, number),
@@ -301,8 +303,8 @@ impl LogReader {
         })
     }
 
-    /// The frames of the current segment end, by a look that may be older than its successor: if there is one now, they are
-    /// looked at again.
+    /// The frames of the current segment end, by a look that may be older than its successor: if there is one now, they
+    /// are looked at again.
     fn look_for_successor(&mut self) -> Result<Option<Step>, SegmentError> {
         if let Some(current) = &self.current {
             let path = current.reader.path();
@@ -332,7 +334,7 @@ impl LogReader {
         let is_sealed = current.reader.mark().sealed.is_some();
         self.unsealed_before = Some(current.file.path.clone()).filter(|_| !is_sealed);
         if let Some(frames) = current.frames_by_seal() {
-            self.told(header, frames);
+            self.given.note(&header, frames);
         }
         let ended = self.current.take();
         if let Some(examined) = &mut self.examined {
@@ -360,7 +362,7 @@ impl LogReader {
             NextFile::Waits(waits) => return Ok(Some(LogItem::Waits(self.waits.insert(waits).clone()))),
             NextFile::Bad(finding, told) => {
                 if let Some((header, frames)) = told {
-                    self.told(header, frames);
+                    self.given.note(&header, frames);
                 }
                 return Ok(Some(self.pass_file(file, finding)));
             }
@@ -387,17 +389,12 @@ impl LogReader {
     fn end(&mut self) -> LogItem<'static> {
         let (due, behind_all) = (self.place.sequence.next(), SegmentId(self.listing.after().0.saturating_add(1)));
         let behind_all = behind_all.max(self.place.segment);
-        match self.told_end.take() {
-            Some((end, behind)) if end > due => {
-                let last = Sequence(end.0 - 1);
-                self.set_place(behind_all, Place::START.offset, last);
-                LogItem::Hole { first: due, last, behind }
-            }
-            _ => {
-                self.set_place(behind_all, Place::START.offset, self.place.sequence);
-                LogItem::End
-            }
+        if let Some((last, behind)) = self.given.from(due) {
+            self.set_place(behind_all, Place::START.offset, last);
+            return LogItem::Hole { first: due, last, behind };
         }
+        self.set_place(behind_all, Place::START.offset, self.place.sequence);
+        LogItem::End
     }
 
     /// The next file is passed over.
@@ -415,19 +412,13 @@ impl LogReader {
             self.reach_current();
             return 0;
         }
-        // Only for the count: before any of them is called missing, this is done again, and then it matters if it fails.
+        // Only for the count: before any of them is called missing, this is done again, and then it matters if it
+        // fails.
         let _ = self.listing.refresh();
         // They were durable: nobody writes them again from now on.
         self.miss(last, segment, None);
         let found = self.missing.as_mut().and_then(|run| run.second.count(due).ok());
         last.0 - due.0 + 1 - found.unwrap_or(0)
-    }
-
-    fn told(&mut self, header: SegmentHeader, frames: u32) {
-        let end = Sequence(header.base_sequence.0.saturating_add(u64::from(frames)));
-        if self.told_end.is_none_or(|(told, _)| end > told) {
-            self.told_end = Some((end, header.segment_id));
-        }
     }
 
     /// That record comes next; reading goes on behind it.

@@ -663,8 +663,8 @@ fn files_from_several_places_are_read_as_one_log() {
     assert_eq!(read(&mut reader, Owner::Dead), expected);
 }
 
-/// A log with all that honest writers leave: sealed with and without a sync, poisoned and written again, cut short, and a
-/// last segment that is open. The number of its last record.
+/// A log with all that honest writers leave: sealed with and without a sync, poisoned and written again, cut short, and
+/// a last segment that is open. The number of its last record.
 fn rich_log() -> (Log, u64) {
     let mut log = Log::new();
     log.begin(1, 1).write(4).seal(true).begin(2, 5).write(3).sync().write(3);

@@ -1,4 +1,5 @@
-//! Numbers that are due and that the segment which is read does not have: they come from later segments, or nobody has them.
+//! Numbers that are due and that the segment which is read does not have: they come from later segments, or nobody has
+//! them.
 //!
 //! Runs on whoever reads a log; it only reads.
 
@@ -18,8 +19,8 @@ pub(super) struct MissingRun {
     pub(super) behind: SegmentId,
     /// Who may have them.
     pub(super) second: SecondWriting,
-    /// The segment that was read last before them, if a living writer may still write them again as long as that one is not
-    /// sealed.
+    /// The segment that was read last before them, if a living writer may still write them again as long as that one is
+    /// not sealed.
     pub(super) before: Option<PathBuf>,
     /// They may not come any more, and all that was there was looked at.
     pub(super) is_settled: bool,
@@ -51,8 +52,8 @@ impl MissingRun {
         })
     }
 
-    /// Whether the numbers may still come from a living writer: a sync failed, so the segment before them gets no seal, and
-    /// none of those behind them is durable as long as they are not written again. `behind` are those segments.
+    /// Whether the numbers may still come from a living writer: a sync failed, so the segment before them gets no seal,
+    /// and none of those behind them is durable as long as they are not written again. `behind` are those segments.
     pub(super) fn may_come<'a>(&self, behind: impl IntoIterator<Item = &'a SegmentFile>) -> bool {
         let Some(before) = &self.before else { return false };
         let mark = SegmentReader::open(before).map(|reader| reader.mark());

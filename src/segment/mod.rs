@@ -1,16 +1,22 @@
 //! Segments: files of frames. Here a payload is opaque bytes; what it means is [`crate::record`]'s business.
 //!
-//! Writing: `file` maps memory, or writes where `filesystem` says that mapping is not safe; `writer` appends to it;
-//! `syncer` forces it to the disk; `segment_progress` is what these and the compactor share. Reading: `reader`, by
-//! plain reads through `buffered_file`; `marks` and `wrong_mark` are what a segment says of itself, and where its frames
-//! say otherwise; `examination` says what there is to say of a file. Opening: `survey` looks at the headers, `log_owners`
-//! says whose log that is, `recovery` mends what a crash left; `found_file` and `segment_state` look at the rest, as far
-//! as no `witness` bears the marks out, `lost_header` at files without a header; `number_range` and `reading_plan` tell
-//! what is read from where, `verdict` what becomes of each file, `recovery_plan` both before it is done; `quarantine`
-//! keeps what is damaged, and `aside_file` tells what that is; to who only looks, `unfolded_log` says what waits, and `log_examination` what each `log_file` is
-//! to the log and which numbers are missing; `examination_findings` has the sentences. `log_walk` reads all that is intact, wherever
-//! it lies, for a database that is made anew, and `number_set` says which records those are. `directory` names the files,
-//! `format` has the bytes, `segment_list` is the running store's log. Nothing here knows a record, SQLite, or the channel.
+//! Each writer has a folder of its own: `writer_folder` finds them, `folder_birth` makes one, and `folder_lock` tells
+//! whether its writer lives; `store_id_file` says which store that is.
+//!
+//! Writing: `log_home` is where a writer's segments are made; `file` maps memory, or writes where `filesystem` says
+//! that mapping is not safe; `writer` appends to it; `syncer` forces it to the disk; `segment_progress` and
+//! `segment_list` are what the writing threads share; `folded_hint` is what they learn of folding. Reading a segment:
+//! `reader`, by plain reads through `buffered_file`; `marks` and `wrong_mark` are what a segment says of itself, and
+//! where its frames say otherwise; `examination` says what there is to say of a file, `examination_findings` has the
+//! sentences.
+//!
+//! Reading a log: `log_reader`, from a `place` on, gives each `log_item`. `folder_listing` has the files, `next_file`
+//! judges each by its header, `open_segment` is the one that is read; `missing_run` are numbers that it does not have,
+//! `second_writing` finds them in later ones, and `given_numbers` tells that there were more. For who only looks,
+//! `log_examination` reads a log to its end and says what each `log_file` is to it, and `waiting_log` counts what is
+//! not folded without reading it; `number_set` says which records those are. `quarantine` keeps what is damaged, and
+//! `aside_file` tells what that is. `directory` names the files, `format` has the bytes. Nothing here knows a record,
+//! SQLite, or the channel.
 
 pub(crate) mod aside_file;
 mod buffered_file;
@@ -26,6 +32,7 @@ pub mod folder_birth;
 mod folder_listing;
 pub mod folder_lock;
 pub mod format;
+mod given_numbers;
 pub mod log_examination;
 pub mod log_file;
 pub(crate) mod log_home;

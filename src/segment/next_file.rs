@@ -1,5 +1,5 @@
-//! The next file of a log, judged by its header: a segment that is read, one that is passed over, or one at which the log
-//! waits.
+//! The next file of a log, judged by its header: a segment that is read, one that is passed over, or one at which the
+//! log waits.
 //!
 //! Runs on whoever reads a log; it only reads.
 
@@ -29,7 +29,8 @@ pub(super) struct Wanted {
 pub(super) enum NextFile {
     /// A segment of the log.
     Segment(SegmentReader),
-    /// Something else. Where its header is of this log, that comes with the number of its frames, as far as its mark says.
+    /// Something else. Where its header is of this log, that comes with the number of its frames, as far as its mark
+    /// says.
     Bad(Finding, Option<(SegmentHeader, u32)>),
     /// The log waits for who knows it, or is of another store.
     Waits(Waits),

@@ -20,7 +20,8 @@ impl Place {
     /// Nothing was read.
     pub const START: Self = Self { segment: SegmentId(0), offset: Offset(FRAMES_OFFSET), sequence: Sequence(0) };
 
-    /// How far the segment was read whose first record has the number `base`; `None` if that can't be so, or nothing of it was.
+    /// How far the segment was read whose first record has the number `base`; `None` if that can't be so, or nothing of
+    /// it was.
     pub(super) fn extent(self, base: Sequence) -> Option<Extent> {
         let frames = u32::try_from((self.sequence.0 + 1).checked_sub(base.0)?).ok().filter(|frames| *frames > 0)?;
         let bytes = u64::from(self.offset.0.checked_sub(FRAMES_OFFSET)?);

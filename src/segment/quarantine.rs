@@ -114,7 +114,8 @@ pub(crate) fn all_segments(quarantine_dir: &Path) -> Vec<(WriterId, QuarantinedS
     folders.iter().flat_map(|folder| of(folder.writer, &folder.path)).collect()
 }
 
-/// The notes of all writers whose segments are not there, by name: a crash left them, or somebody took the segment away.
+/// The notes of all writers whose segments are not there, by name: a crash left them, or somebody took the segment
+/// away.
 pub(crate) fn notes_alone(quarantine_dir: &Path) -> Vec<PathBuf> {
     let folders = writer_folders(quarantine_dir).unwrap_or_default().folders;
     let entries = folders.iter().flat_map(|folder| std::fs::read_dir(&folder.path).into_iter().flatten().flatten());

@@ -53,8 +53,8 @@ pub struct Damage {
 pub enum Stop {
     /// The segment is sealed, and no frame stands at its end or behind that.
     Sealed,
-    /// Nothing more was written, so far: here stands a length of zero, or the file ends. What may lie behind that is not
-    /// looked at; [`super::examination`] does.
+    /// Nothing more was written, so far: here stands a length of zero, or the file ends. What may lie behind that is
+    /// not looked at; [`super::examination`] does.
     Open,
     /// The limit set with [`SegmentReader::set_limit`] was reached.
     Limit,
@@ -184,8 +184,8 @@ impl SegmentReader {
         Ok(Marks::read(&page[..count], self.header.salt))
     }
 
-    /// Whether nothing has come since the reader stopped, by two small reads: no length stands where the next frame is due,
-    /// and no new mark.
+    /// Whether nothing has come since the reader stopped, by two small reads: no length stands where the next frame is
+    /// due, and no new mark.
     pub(super) fn is_unchanged(&self) -> Result<bool, PathError> {
         let mut word = [0; 4];
         let count = self.read_at(self.position.end, &mut word)?;

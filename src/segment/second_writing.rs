@@ -1,7 +1,7 @@
 //! Records that later segments have once more, where an earlier one has lost them.
 //!
-//! After a sync failed, a writer writes again what may not have reached the disk, into new segments. What one of the two
-//! writings lost is not lost.
+//! After a sync failed, a writer writes again what may not have reached the disk, into new segments. What one of the
+//! two writings lost is not lost.
 //!
 //! Runs on whoever reads a log; it only reads.
 
@@ -20,6 +20,8 @@ pub(super) type Bases = HashMap<PathBuf, Option<Sequence>>;
 #[derive(Debug)]
 pub(super) struct SecondWriting {
     readers: VecDeque<SegmentReader>,
+    /// Which of them found a record last.
+    found_in: Option<usize>,
     /// The last number that is looked for.
     last: Sequence,
 }
@@ -50,7 +52,7 @@ impl SecondWriting {
             bases.insert(file.path.clone(), base);
             readers.extend(reader.filter(|_| base.is_some_and(|base| base <= last)));
         }
-        Self { readers, last }
+        Self { readers, found_in: None, last }
     }
 
     /// From now on, pages that the disk can't read count as zeros.
@@ -68,13 +70,16 @@ impl SecondWriting {
         Ok(count)
     }
 
-    /// The lowest number from `due` on that they have; `None`: they have none. Numbers never go back from one call to the
-    /// next.
+    /// The lowest number from `due` on that they have; `None`: they have none. Numbers never go back from one call to
+    /// the next.
     pub(super) fn first_from(&mut self, due: Sequence) -> Result<Option<Sequence>, PathError> {
         let mut first = None::<Sequence>;
-        for reader in &mut self.readers {
+        self.found_in = None;
+        for (at, reader) in self.readers.iter_mut().enumerate() {
             let last = first.map_or(self.last, |first| Sequence(first.0 - 1));
-            first = seek_number(reader, due, last)?.or(first);
+            if let Some(found) = seek_number(reader, due, last)? {
+                (first, self.found_in) = (Some(found), Some(at));
+            }
             if first == Some(due) {
                 break;
             }
@@ -84,12 +89,11 @@ impl SecondWriting {
 
     /// Takes the record of that number, which [`Self::first_from`] has just found.
     pub(super) fn take(&mut self, number: Sequence) -> Result<Option<FoundAgain>, PathError> {
-        let Some(at) = self.readers.iter().position(|reader| reader.next_sequence() == number) else { return Ok(None) };
-        // Its bytes are asked for next, of whoever is in front.
-        self.readers.swap(0, at);
-        let segment = self.readers[0].header().segment_id;
+        // Another one that is read to its end may be due for the same number, and has no frame there.
+        let Some(reader) = self.found_in.and_then(|at| self.readers.get_mut(at)) else { return Ok(None) };
+        let segment = reader.header().segment_id;
         loop {
-            match self.readers[0].next()? {
+            match reader.next()? {
                 Item::Frame(frame) => {
                     let found = FoundAgain { segment, offset: frame.offset, sequence: frame.sequence };
                     return Ok(Some(found).filter(|found| found.sequence == number));
@@ -102,7 +106,7 @@ impl SecondWriting {
 
     /// Who read the record that was taken last.
     pub(super) fn reader(&self) -> Option<&SegmentReader> {
-        self.readers.front()
+        self.readers.get(self.found_in?)
     }
 }
 

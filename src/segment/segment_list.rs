@@ -1,7 +1,7 @@
 //! The segments of this process's own log that may have to be written once more, or wait to be folded.
 //!
-//! Who folds knows nothing of this list: it reads the files. The lock is taken when a segment begins and when somebody asks
-//! how much waits; never for a record.
+//! Who folds knows nothing of this list: it reads the files. The lock is taken when a segment begins and when somebody
+//! asks how much waits; never for a record.
 
 use super::format::Extent;
 use super::segment_progress::SegmentProgress;
@@ -75,8 +75,8 @@ impl Segments {
         self.ordered.iter().chain(&self.superseded).filter(waits)
     }
 
-    /// Forgets what needs never be read any more, since everything up to that number is durable and folded; and files that
-    /// are gone, which are folded, and durable in the database.
+    /// Forgets what needs never be read any more, since everything up to that number is durable and folded; and files
+    /// that are gone, which are folded, and durable in the database.
     fn forget(&mut self, done: Sequence) {
         let looks = self.ordered.len() + self.superseded.len() >= LOOK_SEGMENTS;
         let stays = |segment: &LogSegment| {

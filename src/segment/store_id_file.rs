@@ -1,7 +1,7 @@
 //! The file `store-id` in a store's directory: which store that is.
 //!
-//! Runs wherever a store is opened or looked at. It is written once, by the first of those who make the store, however many
-//! begin at the same instant: the others read what the first one wrote. It follows no link.
+//! Runs wherever a store is opened or looked at. It is written once, by the first of those who make the store, however
+//! many begin at the same instant: the others read what the first one wrote. It follows no link.
 
 use super::directory::sync_directory;
 use crate::ground::error::{AtPath, PathError, is_unreadable};
@@ -73,8 +73,8 @@ pub(crate) fn read(dir: &Path) -> Result<FoundStoreId, PathError> {
     Ok(decode(&text).map_or(FoundStoreId::Unsound("something else"), FoundStoreId::Is))
 }
 
-/// The store's id: that of the file; and if there is none, `store_id`, which the file then has. Where several write it at the
-/// same instant, the first one wins, and all get the same. What is returned is durable.
+/// The store's id: that of the file; and if there is none, `store_id`, which the file then has. Where several write it
+/// at the same instant, the first one wins, and all get the same. What is returned is durable.
 ///
 /// # Errors
 /// The system refuses.
@@ -87,8 +87,8 @@ pub(crate) fn read_or_write(dir: &Path, store_id: StoreId) -> Result<FoundStoreI
     let linked = std::fs::hard_link(&prepared, &path);
     let linked = linked.or_else(|error| match error.kind() {
         ErrorKind::AlreadyExists => Ok(()),
-        // A file system without links, exFAT for one, may know this. One that knows neither, as FUSE may, makes a file only
-        // where there is none all the same.
+        // A file system without links, exFAT for one, may know this. One that knows neither, as FUSE may, makes a file
+        // only where there is none all the same.
         _ => rename_into_nothing(&prepared, &path).or_else(|error| match error.kind() {
             ErrorKind::AlreadyExists => Ok(()),
             _ => write_into_nothing(&path, store_id),

@@ -63,7 +63,6 @@ impl SegmentSyncer {
             self.name_is_durable = true;
         }
         self.write_mark(published, None);
-        self.progress.set_durable(published);
         Ok(published)
     }
 
@@ -126,7 +125,8 @@ impl SegmentSyncer {
     fn write_mark(&mut self, durable: Extent, sealed: Option<Extent>) {
         self.mark = Mark { generation: self.mark.generation + 1, durable, sealed };
         let written = self.page.write(Mark::offset(self.mark.generation), &self.mark.encode(self.header.salt));
-        // The frames do not depend on the mark: a segment without it is read to where its frames end. The kernel remembers nothing of a write that it refused, unlike a sync.
+        // The frames do not depend on the mark: a segment without it is read to where its frames end. The kernel
+        // remembers nothing of a write that it refused, unlike a sync.
         if let Err(error) = written {
             tracing::debug!(path = %self.path.display(), %error, "a segment keeps its older mark");
         }

@@ -1,8 +1,8 @@
 //! What a log holds beyond what is folded.
 //!
-//! Runs on the caller's thread, in any process, also while the writer appends. It only reads: headers, marks, and the frames
-//! behind the marks of segments that are not sealed. So it takes about as long for a gigabyte that waits as for a record.
-//! What a seal says is believed; who folds finds out where it is wrong.
+//! Runs on the caller's thread, in any process, also while the writer appends. It only reads: headers, marks, and the
+//! frames behind the marks of segments that are not sealed. So it takes about as long for a gigabyte that waits as for
+//! a record. What a seal says is believed; who folds finds out where it is wrong.
 
 use super::directory::{SegmentFile, list_whole};
 use super::folder_listing::gone;
@@ -23,8 +23,8 @@ use crate::ground::position::{Sequence, StoreId};
 pub(crate) struct WaitingLog {
     /// The numbers that its segments have from the one on in which folding goes on.
     numbers: NumberSet,
-    /// Files in which nothing tells what they hold, and behind which nothing can be read: of others, the numbers tell what is
-    /// missing.
+    /// Files in which nothing tells what they hold, and behind which nothing can be read: of others, the numbers tell
+    /// what is missing.
     pub(crate) unreadable_files: u64,
     /// Why the log waits, if it does.
     pub(crate) waits: Option<Waits>,
@@ -89,16 +89,30 @@ impl WaitingLog {
     }
 }
 
-/// The first record of a log beyond a place, as bytes; `None`: there is none, or it can't be read.
-pub(crate) fn first_record(folder: &WriterFolder, store: Option<StoreId>, from: Place) -> Option<Vec<u8>> {
+/// So many records of a log are looked at for one of which something can be told: the first ones may be the log's own.
+const LOOKED_AT_MAX: u32 = 16;
+
+/// What `tell` says of the first record of a log beyond a place of which it says anything; `None`: there is none, or it
+/// can't be read.
+pub(crate) fn first_told<T>(
+    folder: &WriterFolder,
+    store: Option<StoreId>,
+    from: Place,
+    tell: impl Fn(&[u8]) -> Option<T>,
+) -> Option<T> {
     let mut reader = LogReader::open(folder, store, from).ok()?;
-    loop {
+    let mut looked_at = 0;
+    while looked_at < LOOKED_AT_MAX {
         match reader.next(Owner::Living).ok()? {
-            LogItem::Frame { frame, .. } => return Some(frame.payload.to_vec()),
+            LogItem::Frame { frame, .. } => match tell(frame.payload) {
+                Some(told) => return Some(told),
+                None => looked_at += 1,
+            },
             LogItem::NotYet | LogItem::End | LogItem::Waits(_) => return None,
             _ => {}
         }
     }
+    None
 }
 
 /// How many frames a segment has: as its seal says, or by reading what is behind its durable end.
@@ -165,9 +179,10 @@ mod tests {
         assert_eq!((log.records_beyond(Sequence(99)), log.missing_beyond(Sequence(99))), (0, 0));
         let log = look(place(3, 7));
         assert_eq!((log.records_beyond(Sequence(7)), log.unreadable_files), (5, 0));
-        let first = |from| first_record(&folder, Some(STORE), from);
-        assert_eq!(first(place(3, 7)).as_deref(), Some(&b"record 8"[..]));
-        assert_eq!(first(place(9, 14)), None);
+        let told = |payload: &[u8]| payload.ends_with(b"9").then(|| payload.to_vec());
+        let first = |from| first_told(&folder, Some(STORE), from, told);
+        assert_eq!(first(place(3, 7)).as_deref(), Some(&b"record 9"[..]));
+        assert_eq!((first(place(3, 9)), first(place(9, 14))), (None, None));
         // Files of which nobody knows what they hold count where no number behind them tells what is missing.
         for id in [4, 6] {
             std::fs::write(folder.path.join(file_name(SegmentId(id))), [1; 8192]).unwrap();
@@ -179,7 +194,7 @@ mod tests {
         assert!(matches!(log.waits, Some(Waits::Level { supported: 1, found: 2, .. })));
         assert_eq!(log.last(), Sequence(14));
         let knows = WaitingLog::look(&folder, Some(STORE), Place::START, 2).unwrap();
-        assert_eq!((knows.waits, knows.records_beyond(Sequence(0))), (None, 16));
+        assert_eq!((knows.records_beyond(Sequence(0)), knows.waits), (16, None));
         let other = WaitingLog::look(&folder, Some(StoreId([6; 16])), Place::START, 2).unwrap();
         assert!(matches!(other.waits, Some(Waits::OtherStore { .. })));
     }

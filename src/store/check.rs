@@ -41,8 +41,8 @@ pub struct CheckReport {
     pub records: u64,
     /// Those that the next opening folds; `None` where nobody knows what is folded, because the database can't be read.
     pub unfolded_records: Option<u64>,
-    /// Records that no intact frame has and that were not folded: those that the next opening will find missing, and those
-    /// that the database counts.
+    /// Records that no intact frame has and that were not folded: those that the next opening will find missing, and
+    /// those that the database counts.
     pub lost_records: u64,
     /// Rows of view `requests`; `None` where the database can't be read.
     pub requests: Option<i64>,
@@ -55,14 +55,15 @@ pub struct CheckReport {
     /// Records and damaged places that could not be folded, so far.
     #[serde(rename = "quarantined_records")]
     pub quarantined: Option<i64>,
-    /// Records of a newer mcplog that wait for one that knows them: in the database, and in the log beyond what is folded.
+    /// Records of a newer mcplog that wait for one that knows them: in the database, and in the log beyond what is
+    /// folded.
     pub newer_records: Option<i64>,
     /// What the store keeps, and for how long, as it was last told; `None` where the database can't be read.
     pub limits: Option<Limits>,
     /// How many times the clock was set by more than a minute.
     pub clock_steps: Option<i64>,
-    /// How far the clock is ahead of the time by which things expire, in milliseconds; behind, if negative. `None`: they
-    /// agree, or nothing expires by its age.
+    /// How far the clock is ahead of the time by which things expire, in milliseconds; behind, if negative. `None`:
+    /// they agree, or nothing expires by its age.
     pub clock_ahead_ms: Option<i64>,
     /// Files in `quarantine/`.
     pub quarantine_files: u64,
@@ -91,12 +92,13 @@ pub enum CheckedPart {
     Database,
 }
 
-/// Checks the store in `dir`: every frame of the log, the structure of the database, sums against rows, permissions, and what
-/// the next opening would make of all that. With `quick`, the indexes of the database are not compared with its tables.
+/// Checks the store in `dir`: every frame of the log, the structure of the database, sums against rows, permissions,
+/// and what the next opening would make of all that. With `quick`, the indexes of the database are not compared with
+/// its tables.
 ///
 /// # Errors
-/// There is no store ([`IndexError::Missing`]), or the directory can't be read. What is wrong with a store is no error but a
-/// finding.
+/// There is no store ([`IndexError::Missing`]), or the directory can't be read. What is wrong with a store is no error
+/// but a finding.
 pub fn check(dir: &Path, quick: bool, progress: impl FnMut(CheckProgress)) -> Result<CheckReport, IndexError> {
     check_at(dir, quick, MachineClock::new().now(), progress)
 }
@@ -140,7 +142,9 @@ pub(super) fn check_at(
     for writer in told.writers_with_losses().filter(|writer| !logs.contains_key(writer)) {
         findings.extend(told.lost_findings(&wal_dir, writer, &LogExamination::default()));
     }
-    if log.unfolded_records > 0 && !in_use && !log.has_waiting_log {
+    let keeps_closed = |found: &Finding| matches!(found.kind, FindingKind::UnknownStore | FindingKind::EarlierLayout);
+    let may_open = !in_use && !findings.iter().any(keeps_closed);
+    if log.unfolded_records > 0 && may_open && !log.has_waiting_log {
         let (records, s) = (log.unfolded_records, if log.unfolded_records == 1 { "" } else { "s" });
         let text = format!("{records} record{s} not folded yet");
         let found = Finding::new(FindingKind::UnfoldedRecords, &wal_dir, text);
@@ -190,8 +194,8 @@ fn expect_store(dir: &Path, wal_dir: &Path) -> Result<(), IndexError> {
     Err(IndexError::Missing { path: database, has_log: false })
 }
 
-/// The folders of logs. Says where there are none, or they can't be listed, and what else lies there. One without logs is a
-/// copy's, or all of it was folded.
+/// The folders of logs. Says where there are none, or they can't be listed, and what else lies there. One without logs
+/// is a copy's, or all of it was folded.
 fn find_folders(wal_dir: &Path, findings: &mut Vec<Finding>) -> Vec<WriterFolder> {
     if wal_dir.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         findings.push(Finding::new(FindingKind::LogMissing, wal_dir, "there is no log beside the database"));
@@ -271,8 +275,8 @@ fn find_newer(dir: &Path, records: i64, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Names copies of the database that were made before it was brought up to date. People delete them, or the store does once all is
-/// expired in them.
+/// Names copies of the database that were made before it was brought up to date. People delete them, or the store does
+/// once all is expired in them.
 fn find_copies(dir: &Path, findings: &mut Vec<Finding>) -> Result<(), IndexError> {
     let database = dir.join(DATABASE_NAME);
     for entry in std::fs::read_dir(dir).at("read directory", dir)? {

@@ -1,7 +1,7 @@
 //! The logs' part of a check: every record of every log, and what is wrong with its files.
 //!
-//! By plain reads, like any reader. It must not change anything. What a file is to the log, and what is wrong with it, is
-//! decided elsewhere ([`super::examined_log`], [`crate::segment::examination`]): `wal-inspect` says the same.
+//! By plain reads, like any reader. It must not change anything. What a file is to the log, and what is wrong with it,
+//! is decided elsewhere ([`super::examined_log`], [`crate::segment::examination`]): `wal-inspect` says the same.
 
 use super::examined_log::{ExaminedLog, LogPlaces, Passing};
 use super::folded::FoldedLogs;
@@ -97,7 +97,7 @@ impl LogCheck<'_> {
             }
         })?;
         let Some(examined) = examined else { return Ok(None) };
-        state.add(&examined, &seen);
+        state.add(places, &examined, &seen);
         findings.extend(examined.findings.iter().cloned());
         for file in &examined.log.files {
             let holes = examined.holes.iter().filter(|(hole, _)| hole.behind == file.file.id);
@@ -139,8 +139,8 @@ impl LogCheck<'_> {
     }
 }
 
-/// Names a damaged place and says what became of its records, of which the first has the number `first`. `is_found`: folding
-/// has come upon it.
+/// Names a damaged place and says what became of its records, of which the first has the number `first`. `is_found`:
+/// folding has come upon it.
 fn damage_finding(
     examined: &ExaminedLog,
     file: &LogFile,
@@ -172,7 +172,7 @@ fn damage_finding(
 }
 
 impl LogState {
-    fn add(&mut self, examined: &ExaminedLog, seen: &Seen) {
+    fn add(&mut self, places: &LogPlaces, examined: &ExaminedLog, seen: &Seen) {
         self.logs += 1;
         for file in &examined.log.files {
             self.segments += 1;
@@ -181,9 +181,14 @@ impl LogState {
         }
         let numbers = &examined.log.numbers;
         self.records += numbers.count_within(0, u64::MAX - 1);
+        // What is kept was folded: nobody folds it again.
+        let waits = |file: &&LogFile| places.folder.as_ref().is_some_and(|folder| file.file.path.starts_with(folder));
         if let Some(folded) = examined.folded {
-            self.unfolded_records += numbers.count_within(folded.0 + 1, u64::MAX - 1);
-            self.unfolded_newer_records += seen.newer.iter().filter(|number| **number > folded).count() as u64;
+            let waiting: Vec<_> = examined.log.files.iter().filter(waits).collect();
+            let count = |file: &&LogFile| file.count_read(folded.next(), Sequence(u64::MAX - 1));
+            self.unfolded_records += waiting.iter().map(count).sum::<u64>();
+            let waits = |number: &&Sequence| **number > folded && waiting.iter().any(|file| file.is_read(**number));
+            self.unfolded_newer_records += seen.newer.iter().filter(waits).count() as u64;
         }
         let is_lost = |kind| matches!(kind, FindingKind::MissingRecords | FindingKind::UndurableRecordsMissing);
         let lost = examined.holes.iter().filter(|(_, finding)| is_lost(finding.kind));

@@ -1,7 +1,8 @@
-//! The quarantine's part of a check: segments there that hold intact records which nobody has folded, and databases that were
-//! moved there.
+//! The quarantine's part of a check: segments there that hold intact records which nobody has folded, and databases
+//! that were moved there.
 //!
-//! By plain reads, like any reader. What was folded before its segment was moved aside is no finding: the database has it.
+//! By plain reads, like any reader. What was folded before its segment was moved aside is no finding: the database has
+//! it.
 
 use super::examined_log::ExaminedLog;
 use super::folded::FoldedLogs;
@@ -55,8 +56,8 @@ pub(super) fn check_quarantine(quarantine_dir: &Path, known: &KnownLogs<'_>, fin
     files
 }
 
-/// Says which segments of a writer have records that are not folded, or can't be read: as `mcplog rebuild` takes them. What is
-/// there was folded before it was moved.
+/// Says which segments of a writer have records that are not folded, or can't be read: as `mcplog rebuild` takes them.
+/// What is there was folded before it was moved.
 fn find_unfolded(folder: &WriterFolder, known: &KnownLogs<'_>, findings: &mut Vec<Finding>) {
     let writer = folder.writer;
     let (folded, log) = (known.told.of_log(writer), known.logs.get(&writer));

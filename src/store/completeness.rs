@@ -1,7 +1,7 @@
 //! How complete an answer from the database is: what waits in the log, and what is known to be lost.
 //!
-//! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads and takes no lock.
-//! Not a method of the query, which knows nothing of the log.
+//! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads and takes no
+//! lock. Not a method of the query, which knows nothing of the log.
 
 use super::{store_identity, writer_lock};
 use crate::ground::clock::now_ms;
@@ -16,7 +16,7 @@ use crate::record::LEVEL;
 use crate::record::record::Record;
 use crate::segment::folder_lock::probe;
 use crate::segment::place::Place;
-use crate::segment::waiting_log::{WaitingLog, first_record};
+use crate::segment::waiting_log::{WaitingLog, first_told};
 use crate::segment::writer_folder::{WriterFolder, writer_folders};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -44,14 +44,14 @@ pub struct Completeness {
     pub log_problem: Option<String>,
     /// The writers whose logs have records that wait, and the number of the last one of each.
     pub waiting: Vec<(WriterId, Sequence)>,
-    /// Records beyond what is folded that are in no segment: they are lost. Once what follows them is folded, they are in
-    /// [`Completeness::gaps`], and not here.
+    /// Records beyond what is folded that are in no segment: they are lost. Once what follows them is folded, they are
+    /// in [`Completeness::gaps`], and not here.
     pub missing_records: u64,
-    /// Events of the range that are known to be lost: those that were dropped, and records that were missing when the log was
-    /// folded. A gap does not say of which tool or session they were: all count.
+    /// Events of the range that are known to be lost: those that were dropped, and records that were missing when the
+    /// log was folded. A gap does not say of which tool or session they were: all count.
     pub gaps: GapTotals,
-    /// Records that nobody could read, and that may be of the range, and files behind a log's last record of which nobody
-    /// knows what they hold. What is lost in damaged places is in [`Completeness::gaps`].
+    /// Records that nobody could read, and that may be of the range, and files behind a log's last record of which
+    /// nobody knows what they hold. What is lost in damaged places is in [`Completeness::gaps`].
     pub quarantined_records: i64,
     /// Records of a newer mcplog that wait for it, and that may be of the range.
     pub newer_records: i64,
@@ -142,8 +142,8 @@ enum WaitingError {
 }
 
 impl Completeness {
-    /// Whether nothing is known to be missing. What a process that has the store open has recorded within the last moment
-    /// ([`FOLDS_WITHIN_MS`]) is not: an answer a moment later has it.
+    /// Whether nothing is known to be missing. What a process that has the store open has recorded within the last
+    /// moment ([`FOLDS_WITHIN_MS`]) is not: an answer a moment later has it.
     pub fn is_complete(&self) -> bool {
         let lost = self.gaps.events + self.quarantined_records + self.newer_records;
         !self.is_behind && !self.is_expired && self.missing_records == 0 && lost == 0
@@ -185,7 +185,7 @@ impl Completeness {
             }
             waiting_records += records;
             self.waiting.push((folder.writer, log.last()));
-            let first = first_record(folder, logs.store, from).and_then(|payload| ended_at(&payload));
+            let first = first_told(folder, logs.store, from, ended_at);
             self.unfolded_since = [self.unfolded_since, first].into_iter().flatten().min();
             // What can't be read any more was retired in this instant.
             is_moment &= first.is_none_or(|since_ts| now_ms.saturating_sub(since_ts) <= FOLDS_WITHIN_MS);
@@ -195,9 +195,13 @@ impl Completeness {
     }
 }
 
-/// When that ended of which a record tells: a request with its response, which is when it is recorded.
+/// When that ended of which a record tells: a request with its response, which is when it is recorded. `None`: it is
+/// the log's own, or none.
 fn ended_at(payload: &[u8]) -> Option<i64> {
     let record = Record::decode(payload).ok()?;
+    if matches!(record, Record::WriterBegan(_) | Record::WriterEnded(_)) {
+        return None;
+    }
     let lasted_ms = if let Record::Request(request) = &record { request.latency_us / 1_000 } else { 0 };
     Some(record.happened_at().saturating_add(lasted_ms))
 }

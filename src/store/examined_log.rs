@@ -1,8 +1,8 @@
-//! The log of one writer, held against what the store's database has: what each file is to the log, and whether numbers that
-//! no segment has are lost.
+//! The log of one writer, held against what the store's database has: what each file is to the log, and whether numbers
+//! that no segment has are lost.
 //!
-//! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads, takes no lock, and
-//! leaves no file behind. `mcplog check` and `wal-inspect` look at a log by this, and so tell the same.
+//! Runs on the caller's thread, in any process, also while the store is open elsewhere. It only reads, takes no lock,
+//! and leaves no file behind. `mcplog check` and `wal-inspect` look at a log by this, and so tell the same.
 
 use super::folded::{Folded, FoldedLogs};
 use super::{store_identity, writer_lock};
@@ -39,8 +39,8 @@ pub struct ExaminedLog {
     pub log: LogExamination,
     /// What there is to say of these numbers, in their order; those of damaged places are told with them.
     pub holes: Vec<(MissingNumbers, Finding)>,
-    /// What there is to say of the log besides: what it needs, what the system does not let one read, and which records the
-    /// database counts as lost.
+    /// What there is to say of the log besides: what it needs, what the system does not let one read, and which records
+    /// the database counts as lost.
     pub findings: Vec<Finding>,
     /// The last number that folding goes on behind: 0 where there is no database; `None`: it can't be read.
     pub folded: Option<Sequence>,
@@ -105,8 +105,9 @@ pub fn store_id(wal_dir: &Path) -> Option<StoreId> {
     store_identity::read(&store_of(wal_dir)?).ok().flatten()
 }
 
-/// What the numbers from `first` to `last` are, of the log of `writer` in the store whose logs lie in `wal_dir`: whoever reads
-/// along met none of them before segment `behind`. Nothing of those that the database has counted as lost before.
+/// What the numbers from `first` to `last` are, of the log of `writer` in the store whose logs lie in `wal_dir`:
+/// whoever reads along met none of them before segment `behind`. Nothing of those that the database has counted as lost
+/// before.
 pub fn judge_missing(
     wal_dir: &Path,
     writer: WriterId,
@@ -166,7 +167,8 @@ impl ExaminedLog {
         let is_in_front = |hole: &MissingNumbers| first.is_none_or(|first| hole.last < first);
         let judge = |hole: &MissingNumbers| {
             let judged = told.judge(path, hole, writer).into_iter();
-            // What was folded is removed from the front; and where nobody knows what is folded, nobody knows whether it was.
+            // What was folded is removed from the front; and where nobody knows what is folded, nobody knows whether it
+            // was.
             let is_news = |kind| matches!(kind, FindingKind::MissingRecords | FindingKind::UndurableRecordsMissing);
             judged.filter(|(hole, finding)| !is_in_front(hole) || is_news(finding.kind)).collect::<Vec<_>>()
         };
@@ -175,8 +177,8 @@ impl ExaminedLog {
         Self { writer: Some(writer), is_living, log, holes, findings, folded, known_folded }
     }
 
-    /// How many records are lost with a damaged place: those of its numbers that no file has and that are not folded. 0 where
-    /// nobody can say.
+    /// How many records are lost with a damaged place: those of its numbers that no file has and that are not folded. 0
+    /// where nobody can say.
     pub fn lost_with(&self, _: &LogFile, damaged: &Finding) -> u64 {
         let (Some(folded), Some(first), Some(records @ 1..)) = (self.known_folded, damaged.sequence, damaged.records)
         else {
@@ -230,8 +232,8 @@ fn writer_of(path: &Path) -> WriterId {
     )
 }
 
-/// The directory of the store whose logs lie there. A directory that has another name was put together by somebody: what lies
-/// beside is not of it.
+/// The directory of the store whose logs lie there. A directory that has another name was put together by somebody:
+/// what lies beside is not of it.
 fn store_of(wal_dir: &Path) -> Option<PathBuf> {
     let wal_dir =
         wal_dir.canonicalize().ok().filter(|wal_dir| wal_dir.file_name().is_some_and(|name| name == "wal"))?;

@@ -131,8 +131,8 @@ impl FoldedLogs {
         named.chain(others).collect()
     }
 
-    /// What there is to say of numbers that no segment of a writer's log has; nothing of those that the database counts, which
-    /// may lie amid others.
+    /// What there is to say of numbers that no segment of a writer's log has; nothing of those that the database
+    /// counts, which may lie amid others.
     pub(super) fn judge(&self, path: &Path, hole: &MissingNumbers, writer: WriterId) -> Vec<(MissingNumbers, Finding)> {
         let none = NumberSet::default();
         let counted = self.lost.get(&writer).unwrap_or(&none);

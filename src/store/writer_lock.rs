@@ -35,6 +35,7 @@ mod tests {
         drop(fold);
         assert!(!is_held(dir.path()));
         let wal_dir = dir.path().join("wal");
+        std::fs::create_dir(&wal_dir).unwrap();
         let folder = NewFolder::create(&wal_dir, StoreId([1; 16]), WriterId([2; 16])).unwrap();
         assert!(is_held(dir.path()));
         let (folder, lock) = folder.into_place().unwrap();

@@ -46,7 +46,7 @@ const BROUGHT: [(&str, &str); 10] = [
     ("age_clock", "SELECT * FROM age_clock"),
     (
         "writers",
-        "SELECT writer, process_id, host, program, program_version, started_at, last_seen_at, ended_at, ended, removed
+        "SELECT writer, process_id, host, program, program_version, started_at, last_seen_at, ended_at, ended
          FROM writers ORDER BY writer",
     ),
 ];
@@ -75,8 +75,8 @@ const FOLLOWING: [&str; 11] = [
 /// Some rows in each table: a session of which one request expired, one that only a close names, one that nothing but its
 /// requests names; of two writers, who took turns.
 const ROWS: &str = "
-    INSERT INTO writers VALUES (4, '01010101-0101-0101-0101-010101010101', 77, 'host', 'proxy', '1', 50, 200, 250, 'closed', 1),
-                               (6, '02020202-0202-0202-0202-020202020202', 78, NULL, NULL, NULL, NULL, 150, NULL, NULL, 0);
+    INSERT INTO writers VALUES (4, '01010101-0101-0101-0101-010101010101', 77, 'host', 'proxy', '1', 50, 200, 250, 'closed'),
+                               (6, '02020202-0202-0202-0202-020202020202', 78, NULL, NULL, NULL, NULL, 150, NULL, NULL);
     INSERT INTO fold_runs VALUES (1, 4, 1, 12), (13, 6, 1, 2), (15, 4, 13, 4), (20, 6, 3, 2);
     INSERT INTO calls VALUES (5, 'files', 'tools/call', 'search', NULL), (6, 'files', 'ping', NULL, NULL);
     INSERT INTO session_state VALUES

@@ -8,6 +8,9 @@ use crate::store::completeness::{Completeness, FOLDS_WITHIN_MS, completeness, co
 use crate::{Config, Request, Store};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// A log begins with a record that says who writes it.
+const BEGAN: u64 = 1;
+
 fn ask(fixture: &Fixture) -> Completeness {
     ask_about(fixture, TimeRange::default())
 }
@@ -33,19 +36,23 @@ fn killed(folded: u64, waiting: u64) -> Fixture {
 }
 
 #[test]
-fn what_a_kill_left_waits_until_the_next_opening_folds_it() {
-    for (folded, waiting) in [(0, 0), (7, 0), (0, 5), (7, 5), (3_000, 2_000)] {
+fn what_a_kill_left_waits_until_somebody_folds_it() {
+    for (folded, waiting) in [(7, 0), (0, 5), (7, 5), (3_000, 2_000)] {
         let mut store = killed(folded, waiting);
         let found = ask(&store);
-        assert_eq!((found.unfolded_records, found.in_use), (Some(waiting), false), "{folded} and {waiting}");
-        assert_eq!((found.is_complete(), found.is_behind), (waiting == 0, waiting > 0));
-        assert_eq!((found.last_sequence, found.log_problem.as_deref()), (folded + waiting, None));
-        assert_eq!(found.unfolded_since.is_some(), waiting > 0);
+        let records = waiting + if folded == 0 { BEGAN } else { 0 };
+        assert_eq!((found.unfolded_records, found.in_use), (Some(records), false), "{folded} and {waiting}");
+        assert_eq!((found.is_complete(), found.is_behind), (records == 0, records > 0));
+        assert_eq!(found.log_problem.as_deref(), None);
+        let last: Vec<_> = found.waiting.iter().map(|(_, last)| last.0).collect();
+        let expected = if records > 0 { vec![BEGAN + folded + waiting] } else { vec![] };
+        assert_eq!(last, expected, "each writer with what waits, and its last number");
+        assert_eq!(found.unfolded_since.is_some(), records > 0);
         store.open();
         store.fold();
         store.shut_down();
         let found = ask(&store);
-        assert_eq!((found.unfolded_records, found.unfolded_since), (Some(0), None));
+        assert_eq!((found.unfolded_records, found.unfolded_since, found.waiting.len()), (Some(0), None, 0));
         assert!(found.is_complete(), "{found:?}");
         assert_eq!(store.number("SELECT count(*) FROM requests"), i64::try_from(folded + waiting).unwrap());
     }
@@ -69,7 +76,7 @@ fn records_of_the_last_moment_are_being_folded_and_older_ones_are_behind() {
     // The request that ended half a second behind its beginning was recorded then.
     let ended = 1_000_500;
     let found = at(ended + FOLDS_WITHIN_MS);
-    assert_eq!((found.unfolded_records, found.unfolded_since, found.in_use), (Some(2), Some(ended), true));
+    assert_eq!((found.unfolded_records, found.unfolded_since, found.in_use), (Some(BEGAN + 2), Some(ended), true));
     assert!(found.is_complete(), "it is being folded");
     let found = at(ended + FOLDS_WITHIN_MS + 1);
     assert_eq!((found.is_behind, found.is_complete()), (true, false), "it is not folded in time");
@@ -77,22 +84,6 @@ fn records_of_the_last_moment_are_being_folded_and_older_ones_are_behind() {
     fixture.fold();
     assert_eq!(at(ended + FOLDS_WITHIN_MS + 1).unfolded_records, Some(0));
     fixture.shut_down();
-}
-
-#[test]
-fn whoever_records_in_another_container_is_given_the_same_time() {
-    let store = killed(3, 1);
-    let query = Query::open(store.dir()).unwrap();
-    let ended = ask(&store).unfolded_since.unwrap();
-    let namespace = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata("/proc/self/ns/pid").unwrap());
-    for (writer, is_given_time) in [(format!("7 {}", namespace + 1), true), (format!("7 {namespace}"), false)] {
-        std::fs::write(store.dir().join("LOCK"), &writer).unwrap();
-        for (late_ms, is_late) in [(0, false), (1, true)] {
-            let found = completeness_at(&query, TimeRange::default(), ended + FOLDS_WITHIN_MS + late_ms).unwrap();
-            assert_eq!(found.is_behind, is_late || !is_given_time, "{writer}, {late_ms}");
-            assert_eq!((found.in_use, found.unfolded_records), (false, Some(1)));
-        }
-    }
 }
 
 #[test]
@@ -108,7 +99,7 @@ fn no_answer_of_a_busy_store_lacks_more_than_is_told() {
     let blocker = Blocker::new(&fixture);
     record();
     fixture.store().flush(PATIENCE).unwrap();
-    assert_eq!(ask(&fixture).unfolded_records, Some(EACH));
+    assert_eq!(ask(&fixture).unfolded_records, Some(BEGAN + EACH));
     drop(blocker);
     std::thread::scope(|scope| {
         // Recording goes on beside each question, and never runs away from folding by more than what is asked.
@@ -125,12 +116,13 @@ fn no_answer_of_a_busy_store_lacks_more_than_is_told() {
                 .first()
                 .map_or(0, |(_, checkpoint)| u64::try_from(checkpoint.sequence).unwrap());
             let found = completeness(&query, TimeRange::default()).unwrap();
-            let begun = begun.load(Ordering::SeqCst);
+            let begun = BEGAN + begun.load(Ordering::SeqCst);
             let rows = u64::try_from(query.totals().unwrap().requests).unwrap();
             let waiting = found.unfolded_records.unwrap();
             assert!(rows + waiting >= appended, "{rows} rows and {waiting} that wait, of {appended}");
             assert!(waiting <= begun - folded, "{waiting} wait, of {begun} without {folded}");
-            assert!((appended..=begun).contains(&found.last_sequence), "{found:?}");
+            let last = found.waiting.first().map_or(begun, |(_, last)| last.0);
+            assert!((appended..=begun).contains(&last), "{found:?}");
         }
     });
     fixture.fold();
@@ -139,27 +131,24 @@ fn no_answer_of_a_busy_store_lacks_more_than_is_told() {
 }
 
 #[test]
-fn what_is_set_aside_or_will_be_is_missing() {
-    // Two segments of a log that was never synced, and what was between them did not reach the disk.
+fn what_no_segment_has_is_missing_before_it_is_folded_past_and_counted_in_a_gap_afterwards() {
     let store = killed(0, 3_000);
     let segments = store.segments();
     assert!(segments.len() > 3, "{segments:?}");
-    segments.iter().for_each(|path| segment::forget_syncs(path));
-    std::fs::write(&segments[1], b"").unwrap();
+    std::fs::remove_file(&segments[1]).unwrap();
     let found = ask(&store);
-    let (waiting, aside) = (found.unfolded_records.unwrap(), found.set_aside_records);
-    assert!(waiting > 0 && aside > 0 && waiting + aside < 3_000, "{waiting} wait, {aside} are set aside");
+    let (waiting, missing) = (found.unfolded_records.unwrap(), found.missing_records);
+    assert_eq!(waiting + missing, BEGAN + 3_000);
+    assert!(missing > 0 && !found.is_complete());
     let mut store = store;
     store.open();
     store.fold();
     store.shut_down();
     let found = ask(&store);
-    assert_eq!((found.unfolded_records, found.set_aside_records), (Some(0), aside));
-    assert_eq!(store.number("SELECT count(*) FROM requests"), i64::try_from(waiting).unwrap());
+    assert_eq!((found.unfolded_records, found.missing_records), (Some(0), 0));
+    assert_eq!(found.gaps.events.unsigned_abs(), missing);
+    assert_eq!(store.number("SELECT count(*) FROM requests").unsigned_abs(), waiting - BEGAN);
     assert!(!found.is_complete());
-    // They were recorded before a time that is still to come.
-    let later = TimeRange { since_ts: Some(now_ms() + 3_600_000), until_ts: None };
-    assert!(ask_about(&store, later).is_complete());
 }
 
 #[test]
@@ -168,7 +157,7 @@ fn a_log_of_another_store_or_one_that_can_not_be_read_is_not_known_to_hold_nothi
     std::fs::remove_dir_all(a.wal()).unwrap();
     std::fs::rename(b.wal(), a.wal()).unwrap();
     let found = ask(&a);
-    assert_eq!((found.unfolded_records, found.is_complete()), (None, false));
+    assert_eq!((found.unfolded_records, found.is_complete()), (Some(0), false), "nothing of it is this store's");
     assert!(found.log_problem.unwrap().contains("another store"));
     std::fs::remove_dir_all(a.wal()).unwrap();
     std::fs::write(a.wal(), b"no directory").unwrap();
@@ -203,30 +192,19 @@ fn only_a_range_that_begins_before_what_is_kept_lacks_what_expired() {
 }
 
 #[test]
-fn a_last_segment_of_which_hardly_anything_is_left_makes_answers_incomplete_for_good() {
-    for bytes in [5000, 4096, 65, 64, 63, 8, 1] {
+fn a_last_segment_of_which_hardly_anything_is_left_makes_answers_incomplete_until_it_is_set_aside() {
+    for bytes in [5000, 4096, 97, 96, 95, 8, 1] {
         let mut store = killed(7, 5);
         let last = store.segments().pop().unwrap();
         segment::set_length(&last, bytes);
-        if bytes > 64 {
+        if bytes > 96 {
             segment::patch(&last, 20, b"xxxx");
         }
-        assert!(!ask(&store).is_complete(), "{bytes} bytes, before the opening");
+        let found = ask(&store);
+        assert!(!found.is_complete() && found.quarantined_records > 0, "{bytes} bytes: {found:?}");
         store.open();
         store.fold();
-        let is_complete = |store: &Fixture| ask(store).is_complete();
-        assert!(!is_complete(&store), "{bytes} bytes, after the opening");
-        store.record(100..101);
-        store.fold();
-        assert!(!is_complete(&store), "{bytes} bytes, after a record");
-        store.reopen();
-        store.fold();
-        let found = ask(&store);
-        assert!(!found.is_complete(), "{bytes} bytes, after another opening: {found:?}");
-        // One or the other counts it, and none is about a later time.
-        assert_ne!(found.quarantined_records > 0, found.gaps.events > 0, "{bytes} bytes: {found:?}");
-        let later = ask_about(&store, TimeRange { since_ts: Some(now_ms() + 60_000), until_ts: None });
-        assert_eq!(later.quarantined_records, 0);
+        store.shut_down();
         let report = crate::check(store.dir(), false, |_| {}).unwrap();
         let kinds: Vec<_> = report.findings.iter().map(|found| found.kind).collect();
         assert!(kinds.contains(&FindingKind::UnreadableInQuarantine), "{bytes} bytes: {kinds:?}");

@@ -4,6 +4,7 @@ use super::*;
 use crate::Request;
 use crate::ground::clock::now_ms;
 use crate::ground::sabotage::{self, Spot, fail};
+use crate::segment::writer_folder::writer_folders;
 use crate::store::store::Store;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,8 +33,13 @@ fn kept() -> (tempfile::TempDir, Config) {
     (dir, config)
 }
 
+/// The segments that are kept, those that were begun first first.
 fn segments(config: &Config) -> Vec<PathBuf> {
-    crate::segment::directory::list(&config.wal_dir()).unwrap().into_iter().map(|file| file.path).collect()
+    let folders = writer_folders(&config.kept_dir()).unwrap().folders;
+    let files = folders.iter().flat_map(|folder| crate::segment::list(&folder.path).unwrap());
+    let mut paths: Vec<_> = files.map(|file| file.path).collect();
+    paths.sort_by_key(|path| crate::segment::SegmentReader::open(path).unwrap().header().created_at);
+    paths
 }
 
 fn paths<'p>(planned: impl Iterator<Item = &'p PlannedSegment>) -> Vec<PathBuf> {
@@ -62,7 +68,7 @@ fn nothing_goes_where_everything_is_kept() {
     let (_dir, config) = kept();
     let plan = plan(&config).unwrap();
     assert_eq!((plan.retirement.retired_count(), &plan.expiry), (0, &None));
-    assert_eq!(plan.retirement.segments.len(), segments(&config).len() - 1, "all but the newest are folded and kept");
+    assert_eq!(plan.retirement.segments.len(), segments(&config).len(), "all are folded and kept");
     assert!(plan.to_string().ends_with("nothing in the database expires"), "{plan}");
 }
 
@@ -71,42 +77,49 @@ fn the_segments_that_a_plan_names_go_and_the_others_stay() {
     let (_dir, mut config) = kept();
     let before = segments(&config);
     let bytes = |path: &PathBuf| std::fs::metadata(path).unwrap().len();
-    // Room for the last three that are folded.
-    config.keep_segments_bytes = Some(before.iter().rev().skip(1).take(3).map(bytes).sum());
+    // Room for the last three.
+    config.keep_segments_bytes = Some(before.iter().rev().take(3).map(bytes).sum());
     let planned = plan(&config).unwrap();
     let gone = paths(planned.retirement.deleted());
-    assert_eq!(gone, before[..before.len() - 4]);
+    assert_eq!(gone, before[..before.len() - 3]);
     assert!(planned.retirement.deleted().all(|planned| planned.fate == Fate::BeyondBytes && planned.bytes > 0));
     assert_eq!(planned, plan(&config).unwrap(), "looking changes nothing");
     assert_eq!(segments(&config), before);
     open_once(&config);
     assert!(gone.iter().all(|path| !path.exists()));
-    // Opening made the newest one a folded one. Then the fourth from the end is too many.
-    let left = segments(&config);
-    assert!(before[before.len() - 3..].iter().all(|path| left.contains(path)), "{left:?}");
+    assert_eq!(segments(&config), before[before.len() - 3..]);
 }
 
 #[test]
 fn a_damaged_segment_is_planned_to_go_to_quarantine() {
     let (_dir, config) = kept();
-    let damaged = segments(&config)[2].clone();
+    // A process leaves a log that is damaged, and not folded.
+    sabotage::order(&config.dir, Spot::Fold, 0, u32::MAX, fail);
+    let store = Store::open(config.clone()).unwrap();
+    store.recorder().record(Request::new("damaged", now_ms(), "files", "tools/call"));
+    store.flush(PATIENCE).unwrap();
+    store.shutdown(Duration::from_millis(50));
+    sabotage::cancel(&config.dir, Spot::Fold);
+    let folder = writer_folders(&config.wal_dir()).unwrap().folders.remove(0);
+    let damaged = crate::segment::list(&folder.path).unwrap().remove(0).path;
     let file = std::fs::OpenOptions::new().write(true).open(&damaged).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"XXXX", 4096 + 20).unwrap();
-    for name in ["store.db", "store.db-wal", "store.db-shm"] {
-        let _ = std::fs::remove_file(config.dir.join(name));
-    }
-    assert!(plan(&config).is_err(), "without a database nobody knows what is folded");
-    // Folded anew, but not retired: that can't be done yet.
+    // Folded, but not retired: that can't be done yet.
     sabotage::order(&config.dir, Spot::Quarantine, 0, u32::MAX, fail);
     let store = Store::open(config.clone()).unwrap();
-    store.wait_folded(PATIENCE).unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while plan(&config).unwrap().retirement.moved().count() == 0 {
+        assert!(std::time::Instant::now() < deadline, "{}", store.stats().health);
+        std::thread::sleep(Duration::from_millis(2));
+    }
     store.shutdown(PATIENCE);
     let planned = plan(&config).unwrap();
     assert_eq!(paths(planned.retirement.moved()), std::slice::from_ref(&damaged), "{planned}");
     assert_eq!(planned.retirement.deleted().count(), 0);
     sabotage::cancel(&config.dir, Spot::Quarantine);
     open_once(&config);
-    assert!(config.quarantine_dir().join(damaged.file_name().unwrap()).exists());
+    let aside = config.quarantine_dir().join(folder.writer.to_string());
+    assert!(aside.join(damaged.file_name().unwrap()).exists());
 }
 
 #[test]

@@ -60,8 +60,8 @@ fn assert_shutdown_tells_of_each_drop(fixture: &mut Fixture, heal: impl FnOnce(&
     assert_eq!((report.appended + report.dropped, report.dropped_untold), (fixture.recorded, 0), "{report:?}");
     assert!(report.dropped > 100, "what waited is given up: {report:?}");
     heal(fixture);
-    fixture.open_once_let_go();
-    fixture.store().wait_folded(PATIENCE).unwrap();
+    fixture.reopen();
+    fixture.fold();
     fixture.shut_down();
     let holdings = Holdings::read(fixture.dir());
     assert_eq!((holdings.numbers.len() as u64, holdings.gap_events), (report.appended, report.dropped));
@@ -80,6 +80,9 @@ fn where_no_further_segment_is_to_be_had_the_open_one_has_room_for_what_a_shutdo
                 small(config);
                 config.segment_age_ms = segment_age_ms;
             });
+            // A log is begun while there is room.
+            fixture.record(1);
+            fixture.flush().unwrap();
             fixture.order(spot, 0, u32::MAX, fail);
             record_until_dropped(&mut fixture);
             assert_shutdown_tells_of_each_drop(&mut fixture, |fixture| fixture.cancel(spot));
@@ -107,19 +110,17 @@ fn where_the_log_is_full_and_its_open_segment_refuses_another_one_takes_what_a_s
 }
 
 #[test]
-fn a_store_opens_on_a_crowded_disk_records_and_folds_once_there_is_room() {
+fn a_store_opens_on_a_crowded_disk_and_records_and_folds_once_there_is_room() {
     let mut fixture = Fixture::new(|_| {});
     fixture.record(100);
     fixture.shut_down();
     crowded(&fixture);
     fixture.reopen();
     fixture.record(100);
-    fixture.flush().unwrap();
-    fixture.wait_for_problem(Part::Fold);
-    assert_eq!(fixture.store().stats().folded, 0);
-    // Nobody waits for room when the store is to end: the next one folds the rest.
-    assert_eq!(fixture.shut_down().left_in_log, 100);
-    fixture.reopen();
+    fixture.wait_for_problem(Part::Segments);
+    let stats = fixture.store().stats();
+    assert_eq!((stats.appended, stats.dropped), (0, 0), "they wait");
+    assert_eq!(fixture.folders(), [] as [PathBuf; 0], "nothing is left of a log that could not be begun");
     fixture.cancel(Spot::DiskSpace);
     fixture.store().wait_folded(PATIENCE).unwrap();
     wait_until("it is well again", || fixture.store().stats().health.is_ok());
@@ -135,11 +136,16 @@ fn what_is_too_old_goes_though_there_is_no_room_to_fold() {
         let ts = crate::ground::clock::now_ms() - ago;
         fixture.recorder().record(Request::new(id, ts, "files", "ping"));
     }
-    fixture.shut_down();
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    // Something waits to be folded.
+    fixture.order(Spot::Fold, 0, u32::MAX, fail);
+    fixture.record(1);
+    fixture.flush().unwrap();
+    fixture.take_store().shutdown(Duration::from_millis(50));
+    fixture.cancel(Spot::Fold);
     crowded(&fixture);
     fixture.config.keep_rows_age_ms = Some(30 * day_ms as u64);
     fixture.reopen();
-    fixture.record(1);
     fixture.wait_for_problem(Part::Fold);
     let rows = || Query::open(fixture.dir()).unwrap().totals().unwrap().requests;
     wait_until("the old one is gone", || rows() == 1);

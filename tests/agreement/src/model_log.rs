@@ -117,18 +117,17 @@ impl LogModel {
                 _ => None,
             })
             .collect();
-        let has_ended = read
-            .iter()
-            .flat_map(|(_, reading)| reading.frames())
-            .max_by_key(|(number, _)| *number)
-            .is_some_and(|(_, payload)| meaning(payload, question.meanings) == Meaning::Ended);
+        let ends = |payload: &[u8]| meaning(payload, question.meanings) == Meaning::Ended;
+        let has_ended = read.iter().any(|(_, reading)| reading.frames().any(|(_, payload)| ends(payload)));
         let is_living = is_living && !has_ended;
         let told: Vec<Told> = looked_at.filter_map(|(_, _, state)| Told::of(state, is_living)).collect();
         let first = read.first().map_or(1, |(_, reading)| reading.header.base);
-        let due = question.folded.map_or(first, |folded| folded + 1);
+        let due = question.folded.map_or(1, |folded| folded + 1);
         let mut taken = take(&read, due, question.meanings);
         let proved = told.iter().map(|told| told.follows).max().unwrap_or(due);
-        let mut lost: Ranges = (due..proved).filter(|number| !taken.contains_key(number)).collect();
+        // What was folded may be removed: of what lies before the first segment, nobody knows it without a database.
+        let known_from = if question.folded.is_some() { due } else { first };
+        let mut lost: Ranges = (known_from..proved).filter(|number| !taken.contains_key(number)).collect();
         // Where a segment behind a hole was synced, all that was recorded before it was durable.
         let is_vouched = |first: u64| {
             read.iter().any(|(_, reading)| reading.header.base > first && reading.mark.durable > NO_FRAMES)
@@ -168,9 +167,9 @@ impl LogModel {
         self.taken.last_key_value().map_or(0, |(number, _)| *number).max(lost).max(folded)
     }
 
-    /// Whether its last record says that the writer ended.
+    /// Whether a record that is taken says that the writer ended.
     pub fn has_ended(&self) -> bool {
-        self.taken.last_key_value().is_some_and(|(_, taken)| taken.meaning == Meaning::Ended)
+        self.taken.values().any(|taken| taken.meaning == Meaning::Ended)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::contents::Contents;
 use crate::store_image::Place;
 use mcplog::rebuild::{Rebuild, RebuildError, Source};
 use mcplog::{Config, Store};
-use mcplog_fixture::{PATIENCE, directory};
+use mcplog_fixture::directory;
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -41,9 +41,10 @@ pub struct Left {
 /// The store can't be opened.
 pub fn open(dir: &Path, is_hopeless: bool) -> Result<Left, String> {
     let store = Store::open(config(dir)).map_err(|error| error.to_string())?;
-    let done = store.wait_expired(if is_hopeless { HOPELESS_FOLDING_MAX } else { FOLDING_MAX });
+    let patience = if is_hopeless { HOPELESS_FOLDING_MAX } else { FOLDING_MAX };
+    let done = store.wait_expired(patience);
     let health = store.stats().health;
-    store.shutdown(PATIENCE);
+    store.shutdown(patience);
     let mut left = left(dir);
     left.trouble = done.err().map(|error| format!("{error}; {health}"));
     Ok(left)

@@ -26,12 +26,15 @@ impl Court<'_> {
         if expected != answers.opened.is_err() {
             self.say("what is to be refused is", format!("expected: {expected}; opening: {}", says(&answers.opened)));
         }
-        let is_rebuild_refused = expected || self.expected.has_foreign_database;
         // Where there is neither a log nor a database, there is no store to be made anew.
         let is_any = !self.expected.rebuilt.is_empty() || !self.is_without_database();
-        if is_any && is_rebuild_refused != answers.rebuilt.is_err() {
-            let text = format!("expected: {is_rebuild_refused}; rebuild: {}", says(&answers.rebuilt));
-            self.say("what is to be refused is", text);
+        if is_any && expected != answers.rebuilt.is_err() {
+            self.say("what is to be refused is", format!("expected: {expected}; rebuild: {}", says(&answers.rebuilt)));
+        }
+        // Another store's database is given up only by who accepts that.
+        let is_taken = answers.rebuilt.as_ref().is_ok_and(|left| left.refused.is_none());
+        if !expected && self.expected.has_foreign_database && is_taken {
+            self.say("what is to be refused is", "rebuild replaces another store's database");
         }
         if let Some(what) = answers.files_refused.as_ref().and_then(|after| difference(&answers.files, after)) {
             self.say("a refusal touches nothing", what);

@@ -159,6 +159,8 @@ type Files = Hidden<HashMap<PathBuf, Arc<Memory>>>;
 
 loom::lazy_static! {
     static ref FILES: Files = Hidden::default();
+    /// The kernel's order between who gives a file its name and who opens it by that.
+    static ref NAMES: AtomicUsize = AtomicUsize::new(0);
 }
 
 /// The file at that path.
@@ -167,6 +169,8 @@ pub(crate) fn file_at(path: &Path) -> Arc<Memory> {
 }
 
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    // No other thread runs between this and the next.
+    NAMES.fetch_add(1, Ordering::AcqRel);
     FILES.with(|files| {
         let file = files.remove(from).ok_or(io::ErrorKind::NotFound)?;
         files.insert(to.to_owned(), file);
@@ -192,7 +196,11 @@ pub(crate) struct HeaderPage {
     held: Arc<()>,
 }
 
-pub(crate) fn create(path: &Path, bytes: u32) -> Result<(FramePages, HeaderPage), crate::ground::error::PathError> {
+pub(crate) fn create(
+    path: &Path,
+    bytes: u32,
+    _: Option<crate::segment::log_home::FolderLock>,
+) -> Result<(FramePages, HeaderPage), crate::ground::error::PathError> {
     let (memory, held) = (Arc::new(Memory::new(bytes)), Arc::new(()));
     FILES.with(|files| files.insert(path.to_owned(), Arc::clone(&memory)));
     Ok((FramePages { memory: Arc::clone(&memory), held: Arc::clone(&held), bytes }, HeaderPage { memory, held }))
@@ -301,6 +309,7 @@ impl OpenOptions {
     }
 
     pub(crate) fn open(&self, path: &Path) -> io::Result<File> {
+        NAMES.fetch_add(0, Ordering::AcqRel);
         FILES
             .with(|files| files.get(path).cloned())
             .map(|file| File(Some(file)))

@@ -1,15 +1,15 @@
-//! What must hold of a live segment in every interleaving: whoever reads it sees whole frames in order, whatever is called
-//! durable is on the disk, and what is folded is read once, from where it is.
+//! What must hold of a live log in every interleaving: whoever reads it sees whole frames in order, whoever follows it over
+//! its segments gets each record once, and whatever is called durable is on the disk.
 
 use crate::appender::sync_loop::{SyncCommand, SyncHandles, SyncLoop};
-use crate::compactor::fold_limit::{FoldLimit, Unfolded};
 use crate::disk::{FRAME_BYTES, PAYLOAD_BYTES, file_at};
 use crate::ground::config::SyncPolicy;
 use crate::ground::health::HealthBoard;
-use crate::ground::position::{SegmentId, Sequence, WriterId};
+use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::store_progress::StoreProgress;
 use crate::mailbox::{Receiver, Sender, Thread, mailbox};
-use crate::segment::format::{Extent, FRAMES_OFFSET, LogIdentity};
+use crate::segment::directory::file_name;
+use crate::segment::format::{FRAMES_OFFSET, LogIdentity};
 use crate::segment::reader::{Item, SegmentReader, Stop};
 use crate::segment::segment_list::{LogSegment, SegmentList};
 use crate::segment::syncer::{SegmentSyncer, UnsyncedSegment};
@@ -18,6 +18,10 @@ use loom::model::Builder;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// The folder of the log.
+const LOG: &str = "log";
+const LOG_IDENTITY: LogIdentity = LogIdentity { store: StoreId([5; 16]), writer: WriterId([7; 16]), needs: 1 };
 
 /// How often a thread may lose the processor where it did not ask for it.
 fn model(preemption_bound: usize, check: impl Fn() + Sync + Send + 'static) {
@@ -34,8 +38,8 @@ fn payload(sequence: u64) -> [u8; PAYLOAD_BYTES] {
 /// A segment with room for so many frames, whose first number is `base`.
 fn segment(id: u64, base: u64, frames: u32) -> (SegmentWriter, SegmentSyncer) {
     let bytes = FRAMES_OFFSET + frames * FRAME_BYTES;
-    let prepared = PreparedSegment::create(Path::new("wal"), SegmentId(id), bytes).expect("room");
-    prepared.activate(LogIdentity::sample(WriterId([7; 16])), Sequence(base), 5).expect("room")
+    let prepared = PreparedSegment::create(Path::new(LOG), SegmentId(id), bytes).expect("room");
+    prepared.activate(LOG_IDENTITY, Sequence(base), 5).expect("room")
 }
 
 /// Appends the records with these numbers.
@@ -100,35 +104,108 @@ fn who_reads_a_segment_while_it_is_sealed_and_shortened_sees_all_of_it() {
     });
 }
 
-/// What the threads of a store share.
-#[derive(Clone)]
-struct Shared {
-    log: Arc<SegmentList>,
-    progress: Arc<StoreProgress>,
-    /// Whether what is folded need not be durable.
-    takes_published: bool,
-}
-
-impl Shared {
-    fn new(takes_published: bool) -> Self {
-        let progress = StoreProgress::new(Sequence(0), Sequence(0), Sequence(0));
-        Self { log: Arc::new(SegmentList::new([], [])), progress: Arc::new(progress), takes_published }
-    }
-}
-
-/// A segment that takes frames, as the log knows it.
+/// A segment that takes frames, as the list of the log's own segments has it.
 fn log_segment(writer: &SegmentWriter) -> LogSegment {
     LogSegment {
         id: writer.header().segment_id,
         path: writer.path().to_owned(),
         base_sequence: writer.header().base_sequence,
-        created_at: writer.header().created_at,
         allocated_bytes: writer.bytes(),
         progress: Arc::clone(writer.progress()),
     }
 }
 
-/// Does what `src/tail.rs` and `src/tail/again.rs` do, in the same order, as far as other threads can tell.
+/// Another process, which follows the log over its segments: does what `src/segment/log_reader.rs` does, in the same order,
+/// as far as other threads can tell.
+#[derive(Default)]
+struct Follower {
+    reader: Option<SegmentReader>,
+    segment: u64,
+    numbers: Vec<u64>,
+}
+
+impl Follower {
+    fn open(&self, segment: u64) -> Option<SegmentReader> {
+        SegmentReader::open(&Path::new(LOG).join(file_name(SegmentId(segment)))).ok()
+    }
+
+    /// Reads what is there now. With `ends_early`, a planted bug, a segment has ended where its frames ended before its
+    /// successor was seen.
+    fn look(&mut self, ends_early: bool) {
+        loop {
+            if self.reader.is_none() {
+                self.reader = self.open(self.segment + 1);
+                self.segment += u64::from(self.reader.is_some());
+            }
+            self.read();
+            if self.reader.is_none() || self.open(self.segment + 1).is_none() {
+                return;
+            }
+            // It has a successor by now, and so got its last frame before.
+            if !ends_early {
+                self.read();
+            }
+            self.reader = None;
+        }
+    }
+
+    /// Takes the records that are due; those of lower numbers it has.
+    fn read(&mut self) {
+        let Some(reader) = &mut self.reader else { return };
+        let mut found = Vec::new();
+        read(reader, &mut found);
+        let last = self.numbers.last().copied().unwrap_or(0);
+        self.numbers.extend(found.into_iter().filter(|number| *number > last));
+    }
+}
+
+/// Whether a follower that looks once while segments follow each other, and once after that, gets every record.
+fn follows_a_log(ends_early: bool) {
+    model(2, move || {
+        let (mut first, _first_syncer) = segment(1, 1, 2);
+        append(&mut first, 1..=1);
+        let appending = loom::thread::spawn(move || {
+            append(&mut first, 2..=2);
+            drop(first);
+            let (mut second, _second_syncer) = segment(2, 3, 1);
+            append(&mut second, 3..=3);
+        });
+        let mut follower = Follower::default();
+        follower.look(ends_early);
+        appending.join().expect("appended");
+        follower.look(ends_early);
+        assert_eq!(follower.numbers, [1, 2, 3]);
+    });
+}
+
+#[test]
+fn who_follows_a_log_over_its_segments_gets_every_record() {
+    follows_a_log(false);
+}
+
+#[test]
+fn a_segment_that_is_taken_for_ended_before_its_successor_was_seen_costs_records() {
+    let found = std::panic::catch_unwind(|| follows_a_log(true)).expect_err("the planted bug is found");
+    let found = found.downcast_ref::<String>().expect("why");
+    assert!(found.contains("[1, 3]"), "{found}");
+}
+
+/// What the threads of a store share.
+#[derive(Clone)]
+struct Shared {
+    log: Arc<SegmentList>,
+    progress: Arc<StoreProgress>,
+}
+
+impl Shared {
+    fn new() -> Self {
+        let progress = StoreProgress::new();
+        progress.set_writer(LOG_IDENTITY.writer);
+        Self { log: Arc::new(SegmentList::default()), progress: Arc::new(progress) }
+    }
+}
+
+/// Does what `src/appender/log_writer.rs` and `rewrite.rs` do, in the same order, as far as other threads can tell.
 struct Appender {
     shared: Shared,
     sync: Sender<SyncCommand>,
@@ -138,12 +215,12 @@ struct Appender {
 
 /// An appender, which the caller drives, and a syncing thread that runs.
 fn start(policy: SyncPolicy) -> (Appender, loom::thread::JoinHandle<()>) {
-    let shared = Shared::new(policy == SyncPolicy::Never);
+    let shared = Shared::new();
     let progress = Arc::clone(&shared.progress);
     let ((sync, commands), (tell_poisoned, poisoned)) = (mailbox(), mailbox());
     let health = Arc::new(HealthBoard::default());
     let handles = SyncHandles { commands, poisoned: tell_poisoned, progress, health, compactor: Thread };
-    let syncing = SyncLoop::new(handles, policy, Duration::MAX / 4, Vec::new(), Sequence(0));
+    let syncing = SyncLoop::new(handles, policy, Duration::MAX / 4);
     (Appender { shared, sync, poisoned, writer: None }, loom::thread::spawn(move || syncing.run()))
 }
 
@@ -201,90 +278,50 @@ impl Appender {
     }
 }
 
-/// Folds what there is to fold, as the compactor does; whether there was any.
-fn fold_some(shared: &Shared, folded: &mut Vec<u64>) -> bool {
-    let _folding = shared.log.hold_folding();
-    let checkpoint = Sequence(folded.last().copied().unwrap_or(0));
-    let outlook = Unfolded::beyond(checkpoint, &shared.log, &shared.progress, shared.takes_published);
-    // Without a segment, the compactor takes all numbers that were appended for folded.
-    assert!(outlook.next.is_some() || outlook.appended <= checkpoint, "{outlook:?} passes something over");
-    let Some(FoldLimit { segment, limit, last }) = outlook.next.filter(|next| next.last > checkpoint) else {
-        return false;
-    };
-    let on_disk = file_at(&segment.path).on_disk();
-    let is_due = shared.takes_published || on_disk >= limit;
-    assert!(is_due, "folded up to {limit:?}, on the disk up to {on_disk:?}");
-    let mut reader = SegmentReader::open(&segment.path).expect("a segment");
-    reader.set_limit(limit);
-    let mut numbers = Vec::new();
-    assert_eq!(read(&mut reader, &mut numbers), Stop::Limit);
-    folded.extend(numbers.into_iter().filter(|number| (checkpoint.0 + 1..=last.0).contains(number)));
-    assert_eq!(folded.last(), Some(&last.0));
-    shared.progress.set_folded(last, 1);
-    true
-}
-
-/// A compactor that looks so many times, meanwhile, and does not wait in between. Loom runs a thread that waits by yielding
-/// only where no other can run; this one is held up wherever it stands, for as long as the others need.
-fn start_folding(shared: &Shared, looks: usize) -> loom::thread::JoinHandle<Vec<u64>> {
-    let shared = shared.clone();
-    loom::thread::spawn(move || {
-        let mut folded = Vec::new();
-        (0..looks).for_each(|_| _ = fold_some(&shared, &mut folded));
-        folded
-    })
-}
-
-/// Folds the rest, once nothing more comes; all that was folded.
-fn end_folding(shared: &Shared, folding: loom::thread::JoinHandle<Vec<u64>>) -> Vec<u64> {
-    let mut folded = folding.join().expect("folded");
-    while fold_some(shared, &mut folded) {}
-    folded
+/// Whatever is called durable now is on the disk.
+fn assert_durable(progress: &StoreProgress, segments: &[LogSegment]) {
+    let durable = progress.durable();
+    for segment in segments.iter().filter(|segment| segment.base_sequence <= durable) {
+        let on_disk = file_at(&segment.path).on_disk();
+        let last = on_disk.last_sequence(segment.base_sequence);
+        // Of one that has a successor, all that it has.
+        let due = durable.min(segment.last_published());
+        assert!(last >= due, "durable up to {durable}, on the disk up to {last}");
+    }
 }
 
 #[test]
-fn who_folds_a_live_segment_reads_up_to_where_it_is_durable_and_finds_it_whole() {
-    model(2, || {
-        let shared = Shared::new(false);
-        let (mut writer, mut syncer) = segment(1, 1, 2);
-        shared.log.push(log_segment(&writer));
-        let appending = loom::thread::spawn(move || append(&mut writer, 1..=2));
-        let folding = start_folding(&shared, 1);
-        syncer.sync().expect("synced");
-        syncer.sync().expect("synced");
-        appending.join().expect("appended");
-        syncer.sync().expect("synced");
-        assert_eq!(end_folding(&shared, folding), [1, 2]);
-    });
-}
-
-#[test]
-fn what_is_folded_is_on_the_disk_and_folded_once_across_segments() {
+fn what_is_called_durable_is_on_the_disk_across_segments() {
     model(2, || {
         let (mut appender, syncing) = start(SyncPolicy::Always);
-        let shared = appender.shared.clone();
-        let folding = start_folding(&shared, 2);
+        let progress = Arc::clone(&appender.shared.progress);
+        let mut segments = Vec::new();
         for number in 1..=2 {
             let segment = appender.begin(number, number, 1);
-            shared.log.push(segment);
+            appender.shared.log.push(segment.clone(), Sequence(0));
+            segments.push(segment);
             appender.append_and_sync(number);
+            assert_durable(&progress, &segments);
             appender.end();
         }
         drop(appender);
+        assert_durable(&progress, &segments);
         syncing.join().expect("synced");
-        assert_eq!(end_folding(&shared, folding), [1, 2]);
+        assert_eq!(progress.durable(), Sequence(2));
+        assert_durable(&progress, &segments);
     });
 }
 
 #[test]
-fn what_was_written_again_after_a_failed_sync_is_folded_once_and_from_there() {
+fn what_was_written_again_after_a_failed_sync_is_followed_once() {
     // How many records were synced before that.
     for synced in 0..=1 {
-        model(2, move || {
+        // Three threads: a bound of two takes minutes.
+        model(1, move || {
             let (mut appender, syncing) = start(SyncPolicy::Always);
             let shared = appender.shared.clone();
             let segment = appender.begin(1, 1, 2);
-            shared.log.push(segment.clone());
+            shared.log.push(segment.clone(), Sequence(0));
             if synced > 0 {
                 appender.append_and_sync(1);
                 while shared.progress.durable() < Sequence(1) {
@@ -292,33 +329,22 @@ fn what_was_written_again_after_a_failed_sync_is_folded_once_and_from_there() {
                 }
             }
             file_at(&segment.path).fail_to_sync();
-            let folding = start_folding(&shared, 1);
+            let following = loom::thread::spawn(|| {
+                let mut follower = Follower::default();
+                follower.look(false);
+                follower
+            });
             appender.append_and_sync(synced + 1);
             let poisoned = appender.poisoned.recv().expect("a failed sync");
             appender.write_again(&poisoned, 2);
             appender.end();
             drop(appender);
             syncing.join().expect("synced");
-            assert_eq!(end_folding(&shared, folding), Vec::from_iter(1..=synced + 1));
+            let mut follower = following.join().expect("followed");
+            follower.look(false);
+            assert_eq!(follower.numbers, Vec::from_iter(1..=synced + 1));
         });
     }
-}
-
-#[test]
-fn what_can_not_be_written_again_is_either_folded_or_lost() {
-    model(3, || {
-        let shared = Shared::new(true);
-        let (mut writer, _syncer) = segment(1, 1, 1);
-        shared.log.push(log_segment(&writer));
-        append(&mut writer, 1..=1);
-        let folding = start_folding(&shared, 1);
-        // As `src/tail/again.rs` does where nothing can be read back: what is folded by then is not lost.
-        let held = shared.log.hold_folding();
-        let lost = shared.progress.folded() < Sequence(1);
-        shared.log.supersede(Sequence(0), SegmentId(1), Extent::EMPTY, []);
-        drop(held);
-        assert_eq!(end_folding(&shared, folding).is_empty(), lost);
-    });
 }
 
 #[test]
@@ -329,7 +355,7 @@ fn who_waited_for_durability_finds_on_the_disk_what_it_recorded_before() {
         let progress = Arc::clone(&appender.shared.progress);
         let segment = appender.begin(1, 1, 2);
         let file = file_at(&segment.path);
-        appender.shared.log.push(segment);
+        appender.shared.log.push(segment, Sequence(0));
         let recorded = Arc::new(loom::sync::atomic::AtomicU64::new(0));
         let appending = loom::thread::spawn({
             let recorded = Arc::clone(&recorded);

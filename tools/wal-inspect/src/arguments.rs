@@ -54,6 +54,7 @@ pub(crate) enum Command {
     /// Reads everything and says whether it is sound
     ///
     /// Every checksum, every record, every mark, and whether records are missing: those that the database has folded are not.
+    /// Of logs that are folded and gone it says nothing: `mcplog check` tells what was lost with those.
     #[command(after_help = with_exit_codes!("Examples:\n  wal-inspect verify\n  wal-inspect verify --quiet ~/.local/share/mcplog/quarantine"))]
     Verify(VerifyArguments),
     /// Prints the last records, and with --follow every new one as it is recorded
