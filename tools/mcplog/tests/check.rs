@@ -15,7 +15,14 @@ fn with_kept_log() -> Fixture {
     let path = fixture.root.path().join("events.jsonl");
     std::fs::write(&path, common::EVENTS).expect("write");
     fixture.run(&format!("ingest --keep-segments {}", path.display())).ok();
+    // As a process leaves it that was killed when all was folded, and before the log was put aside.
+    let [kept] = folders(&fixture.dir().join("kept")).try_into().expect("one folder");
+    std::fs::rename(&kept, fixture.dir().join("wal").join(kept.file_name().expect("a name"))).expect("moved back");
     fixture
+}
+
+fn folders(dir: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(dir).expect("list").map(|entry| entry.expect("list").path()).collect()
 }
 
 fn verdict(fixture: &Fixture) -> (String, i32) {
@@ -25,7 +32,8 @@ fn verdict(fixture: &Fixture) -> (String, i32) {
 }
 
 fn first_segment(dir: &Path) -> PathBuf {
-    list(&dir.join("wal")).expect("list")[0].path.clone()
+    let [folder] = folders(&dir.join("wal")).try_into().expect("one folder");
+    list(&folder).expect("list")[0].path.clone()
 }
 
 fn overwrite(path: &Path, offset: u64, bytes: &[u8]) {

@@ -65,18 +65,18 @@ const REBUILD_FROM_LOG: &str = "from requests sessions salvaged_requests segment
 /// What a rebuild finds, and the parts of that.
 const REBUILD_FOUND: [(&str, &str); 7] = [
     ("mcplog rebuild: found", "action database log losses in_use"),
-    ("mcplog rebuild: database", "file state reason last_folded_record tables"),
+    ("mcplog rebuild: database", "file state reason folded_records tables"),
     ("mcplog rebuild: tables", "table rows at_most from_ts to_ts unreadable only_here unreadable_only_here"),
     ("mcplog rebuild: rows", "rows at_most from_ts to_ts"),
     (
         "mcplog rebuild: log",
-        "segments quarantined_segments records waiting_records first_record last_record records_before_log holes \
-         damaged_places unreadable_files",
+        "logs segments quarantined_segments records waiting_records records_before_log holes damaged_places \
+         unreadable_files",
     ),
     ("mcplog rebuild: losses", "table rows at_most from_ts to_ts unreadable"),
-    ("mcplog rebuild: holes", "first_record last_record folded"),
+    ("mcplog rebuild: holes", "writer first_record last_record folded"),
 ];
-const BACKUP: &str = "dir began_at requests sessions folded_records database_bytes quarantine_files";
+const BACKUP: &str = "dir began_at requests sessions database_bytes segments log_bytes";
 const INGEST: &str = "lines input_bytes blank_lines bad_lines recorded_events folded_records unfolded_records \
                       damage expired late_events record_ms fold_ms recorded_events_per_s folded_records_per_s \
                       interrupted";

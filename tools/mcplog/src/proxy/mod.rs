@@ -47,6 +47,5 @@ pub(crate) use config::{ProxyArgs, ProxyConfig, store_settings};
 pub(crate) use config_limits::{parse_database_size, parse_keep, parse_min_free, parse_segments_size};
 pub(crate) use diagnostics::{LogFormat, complain};
 #[cfg(test)]
-use recording::KnownSchemas;
-pub(crate) use recording::known_schemas;
+pub(crate) use recording::{KnownSchemas, known_schemas};
 pub(crate) use run::run;

@@ -9,7 +9,7 @@ use super::show;
 use super::steps::Steps;
 use crate::arguments::DemoArgs;
 use crate::error::{CliError, EXIT_OK};
-use crate::proxy::{Proxy, ProxyConfig, known_schemas};
+use crate::proxy::{KnownSchemas, Proxy, ProxyConfig, known_schemas};
 use mcplog::{Config, Store};
 use mcplog_terminal::interrupt::outlive_terminal;
 use mcplog_terminal::style::{DIM, HEADER};
@@ -27,6 +27,9 @@ const DRAIN: Duration = Duration::from_millis(500);
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 /// The log of a demo is kept, up to this size, so that there is something to inspect.
 const KEEP_SEGMENTS_BYTES: u64 = 64 * 1024 * 1024;
+/// How long a new store's database may take to be there, and how often to look.
+const MADE_WITHIN: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Runs the command.
 pub(crate) fn run(args: &DemoArgs, view: &View, out: &mut dyn Write) -> Result<u8, CliError> {
@@ -52,6 +55,17 @@ pub(crate) fn run(args: &DemoArgs, view: &View, out: &mut dyn Write) -> Result<u
     Ok(EXIT_OK)
 }
 
+/// What the store knows of schemas, when there is a database: the thread that folds makes it.
+async fn known_schemas_once_made(dir: &Path) -> Result<KnownSchemas, CliError> {
+    let until = Instant::now() + MADE_WITHIN;
+    loop {
+        match known_schemas(dir) {
+            Err(_) if Instant::now() < until => tokio::time::sleep(LOOK).await,
+            known => return Ok(known?),
+        }
+    }
+}
+
 /// Everything that is recorded: ends when it is folded and the store is closed.
 async fn record(dir: &Path, start: Instant) -> Result<(), CliError> {
     let steps = Steps;
@@ -67,7 +81,7 @@ async fn record(dir: &Path, start: Instant) -> Result<(), CliError> {
     config.upstream_timeout = UPSTREAM_TIMEOUT;
     config.drain = DRAIN;
     // What an earlier demo in the same directory recorded of the server.
-    let known = known_schemas(dir)?;
+    let known = known_schemas_once_made(dir).await?;
     let proxy = Proxy::start(&config, store.recorder(), &known).await;
     let proxy = proxy.map_err(|error| CliError::Failed(format!("can't start the proxy: {error}")))?;
     let url = format!("http://{}/mcp", proxy.local_addr());
