@@ -231,7 +231,7 @@ impl Summary {
 
     /// Adds what there is to say of the log as a whole.
     fn add_missing(&mut self, finding: &Finding) {
-        if finding.kind == FindingKind::MissingRecords {
+        if matches!(finding.kind, FindingKind::MissingRecords | FindingKind::UndurableRecordsMissing) {
             self.missing_records += finding.records.unwrap_or(0);
         }
         self.verdict = self.verdict.max(finding.severity);
