@@ -161,7 +161,7 @@ impl Mark {
         let generation = u64::from(value(0)?) | u64::from(value(4)?) << 32;
         let mark = Self { generation, durable, sealed };
         let fits = |end: End| {
-            end.offset % 4 == 0
+            end.offset.is_multiple_of(4)
                 && end.offset >= FRAMES_START
                 && u64::from(end.frames) * 16 <= u64::from(end.offset - FRAMES_START)
                 && (end.frames > 0 || end.offset == FRAMES_START)
@@ -207,7 +207,7 @@ pub fn frame_at(bytes: &[u8], offset: u32, salt: u32) -> Option<(u32, &[u8], u32
 
 /// The checksum of the page, continued from a seed.
 pub fn crc(seed: u32, bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!seed, |crc, byte| (crc >> 8) ^ CRC_OF_BYTE[usize::from((crc as u8) ^ byte)])
+    !bytes.iter().fold(!seed, |crc, byte| (crc >> 8) ^ CRC_OF_BYTE[usize::from(crc.to_le_bytes()[0] ^ byte)])
 }
 
 const CRC_OF_BYTE: [u32; 256] = {

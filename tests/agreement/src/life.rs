@@ -114,10 +114,10 @@ fn zigzag(number: i64) -> u64 {
 
 fn varint(mut number: u64, payload: &mut Vec<u8>) {
     while number >= 0x80 {
-        payload.push((number & 0x7f) as u8 | 0x80);
+        payload.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
     }
-    payload.push(number as u8);
+    payload.push(number.to_le_bytes()[0]);
 }
 
 /// Event `number`, of a kind that goes by it.

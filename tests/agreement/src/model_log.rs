@@ -29,6 +29,8 @@ pub struct FileModel {
     pub state: FileState,
     /// What there is to say of it.
     pub verdict: Verdict,
+    /// The same, but for its level: that a log is of a newer build is said once, of the first file that says it.
+    pub verdict_but_for_level: Verdict,
     /// The numbers of the records in it, whoever has them too.
     pub records: Ranges,
     /// Which of these don't decode.
@@ -152,6 +154,7 @@ impl LogModel {
                 // Nobody looks behind it.
                 if place > waiting || file.state != FileState::OtherStore {
                     file.verdict = Verdict::Unreadable;
+                    file.verdict_but_for_level = Verdict::Unreadable;
                 }
             }
             (name, file)
@@ -260,8 +263,10 @@ fn file_model(state: FileState, is_living: bool, meanings: &Meanings) -> FileMod
             };
         }
     }
-    let verdict = verdict(&state, is_living, !undecodable.is_empty());
-    FileModel { state, verdict, records, undecodable, newer, waits: false }
+    let has_undecodable = !undecodable.is_empty();
+    let verdict_but_for_level = verdict(&state, is_living, has_undecodable, u16::MAX);
+    let verdict = verdict(&state, is_living, has_undecodable, LEVEL);
+    FileModel { state, verdict, verdict_but_for_level, records, undecodable, newer, waits: false }
 }
 
 /// What a payload means.
@@ -270,7 +275,7 @@ fn meaning(payload: &[u8], meanings: &Meanings) -> Meaning {
 }
 
 /// What there is to say of a file. A tail of a writer who lives is not there yet.
-fn verdict(state: &FileState, is_living: bool, has_undecodable: bool) -> Verdict {
+fn verdict(state: &FileState, is_living: bool, has_undecodable: bool, level: u16) -> Verdict {
     match state {
         FileState::Newer => Verdict::Unreadable,
         FileState::NeverStarted | FileState::Blank => Verdict::Attention,
@@ -280,7 +285,7 @@ fn verdict(state: &FileState, is_living: bool, has_undecodable: bool) -> Verdict
             let is_torn = reading.stop == Stop::Torn && !is_living;
             if is_hurt || has_undecodable || reading.damaged_marks == 2 {
                 Verdict::Damaged
-            } else if reading.header.needs > LEVEL {
+            } else if reading.header.needs > level {
                 Verdict::Unreadable
             } else if is_torn || reading.damaged_marks == 1 {
                 Verdict::Attention

@@ -8,7 +8,6 @@ use mcplog_agreement::expectation::Expectation;
 use mcplog_agreement::judge::judge;
 use mcplog_agreement::model_log::Verdict;
 use mcplog_agreement::python_reader::PythonReader;
-use mcplog_agreement::ranges::Ranges;
 use mcplog_agreement::store_image::Place;
 use std::path::Path;
 
