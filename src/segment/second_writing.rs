@@ -10,7 +10,7 @@ use super::format::{Extent, SegmentHeader};
 use super::reader::{Item, SegmentReader};
 use crate::ground::error::PathError;
 use crate::ground::position::{Offset, SegmentId, Sequence};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// The first number of each segment that was asked for so far; `None`: it is none of this log. A header never changes.
@@ -19,9 +19,11 @@ pub(super) type Bases = HashMap<PathBuf, Option<Sequence>>;
 /// The segments that may have them.
 #[derive(Debug)]
 pub(super) struct SecondWriting {
-    readers: VecDeque<SegmentReader>,
+    readers: Vec<SegmentReader>,
     /// The last number that is looked for.
     last: Sequence,
+    /// Who has the number that was found last.
+    found_by: usize,
 }
 
 /// A record that was found: its segment, place and number.
@@ -40,7 +42,7 @@ impl SecondWriting {
         bases: &mut Bases,
         is_ours: impl Fn(&SegmentFile, &SegmentHeader) -> bool,
     ) -> Self {
-        let mut readers = VecDeque::new();
+        let mut readers = Vec::new();
         for file in files {
             if bases.get(&file.path).is_some_and(|base| base.is_none_or(|base| base > last)) {
                 continue;
@@ -50,7 +52,7 @@ impl SecondWriting {
             bases.insert(file.path.clone(), base);
             readers.extend(reader.filter(|_| base.is_some_and(|base| base <= last)));
         }
-        Self { readers, last }
+        Self { readers, last, found_by: 0 }
     }
 
     /// From now on, pages that the disk can't read count as zeros.
@@ -72,9 +74,11 @@ impl SecondWriting {
     /// the next.
     pub(super) fn first_from(&mut self, due: Sequence) -> Result<Option<Sequence>, PathError> {
         let mut first = None::<Sequence>;
-        for reader in &mut self.readers {
+        for (at, reader) in self.readers.iter_mut().enumerate() {
             let last = first.map_or(self.last, |first| Sequence(first.0 - 1));
-            first = seek_number(reader, due, last)?.or(first);
+            if let Some(found) = seek_number(reader, due, last)? {
+                (first, self.found_by) = (Some(found), at);
+            }
             if first == Some(due) {
                 break;
             }
@@ -84,12 +88,10 @@ impl SecondWriting {
 
     /// Takes the record of that number, which [`Self::first_from`] has just found.
     pub(super) fn take(&mut self, number: Sequence) -> Result<Option<FoundAgain>, PathError> {
-        let Some(at) = self.readers.iter().position(|reader| reader.next_sequence() == number) else { return Ok(None) };
-        // Its bytes are asked for next, of whoever is in front.
-        self.readers.swap(0, at);
-        let segment = self.readers[0].header().segment_id;
+        let Some(reader) = self.readers.get_mut(self.found_by) else { return Ok(None) };
+        let segment = reader.header().segment_id;
         loop {
-            match self.readers[0].next()? {
+            match reader.next()? {
                 Item::Frame(frame) => {
                     let found = FoundAgain { segment, offset: frame.offset, sequence: frame.sequence };
                     return Ok(Some(found).filter(|found| found.sequence == number));
@@ -102,7 +104,7 @@ impl SecondWriting {
 
     /// Who read the record that was taken last.
     pub(super) fn reader(&self) -> Option<&SegmentReader> {
-        self.readers.front()
+        self.readers.get(self.found_by)
     }
 }
 
