@@ -31,6 +31,10 @@ fn open_told(fixture: &mut Fixture, tell: impl FnOnce(&mut Config)) -> mcplog::c
     let mut config = Config::new(fixture.dir());
     tell(&mut config);
     let store = Store::open(config).unwrap();
+    // Whoever folds opens the database, and tells it.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert!(store.recorder().record(Request::new("told", i64::try_from(now.as_millis()).unwrap(), "p", "ping")));
+    store.wait_folded(PATIENCE).unwrap();
     let limits = store.limits();
     assert!(store.stats().health.notes.is_empty());
     store.shutdown(PATIENCE);
@@ -40,6 +44,8 @@ fn open_told(fixture: &mut Fixture, tell: impl FnOnce(&mut Config)) -> mcplog::c
 #[test]
 fn each_limit_stays_as_it_was_told_until_somebody_says_otherwise() {
     let mut fixture = Fixture::with(|_| {});
+    fixture.record(0..1);
+    fixture.fold();
     fixture.shut_down();
     let new: Vec<_> = remembered(&fixture);
     assert_eq!(new.len(), CASES.len());
@@ -73,20 +79,23 @@ fn who_opens_a_store_with_the_defaults_deletes_nothing_that_it_was_told_to_keep(
     }
     fixture.fold();
     fixture.shut_down();
-    // The last one holds nothing.
-    let kept = fixture.names("wal")[..5].to_vec();
+    let kept = fixture.names("kept");
+    assert_eq!(kept.len(), 5, "the last one recorded nothing");
     for _ in 0..2 {
         open_told(&mut fixture, |_| ());
     }
-    assert!(kept.iter().all(|name| fixture.names("wal").contains(name)), "{kept:?}, then {:?}", fixture.names("wal"));
+    let now = fixture.names("kept");
+    assert!(kept.iter().all(|name| now.contains(name)), "{kept:?}, then {now:?}");
     // One who says that nothing is to be kept is believed.
     open_told(&mut fixture, |config| config.keep_segments_bytes = Some(0));
-    assert!(!fixture.names("wal").contains(&kept[0]));
+    assert!(!fixture.names("kept").contains(&kept[0]));
 }
 
 #[test]
 fn requests_go_by_a_limit_of_which_the_one_who_opens_the_store_says_nothing() {
     let mut fixture = Fixture::with(|config| config.keep_rows_age_ms = Some(86_400_000));
+    fixture.record(0..1);
+    fixture.fold();
     fixture.shut_down();
     fixture.config.keep_rows_age_ms = None;
     // Nothing has expired so far: who opens the store next finds out what is too old.
@@ -110,8 +119,9 @@ fn a_limit_that_is_not_known_any_more_lets_nothing_go_and_is_named_until_it_is_t
             let check = mcplog::check(fixture.dir(), true, |_| {}).unwrap();
             assert_eq!(check.verdict, Severity::Attention, "{key}");
             assert!(check.findings.iter().any(|found| found.text.contains(key)), "{:?}", check.findings);
-            let (segments, requests) = (fixture.names("wal"), fixture.number("SELECT count(*) FROM requests"));
+            let (segments, requests) = (fixture.names("kept"), fixture.number("SELECT count(*) FROM requests"));
             let store = Store::open(Config::new(fixture.dir())).unwrap();
+            mcplog_fixture::wait_until("it is named", || !store.stats().health.notes.is_empty());
             let (limits, health) = (store.limits(), store.stats().health);
             assert!(health.is_ok() && health.notes[&Part::Limits].contains(key), "{health}");
             store.shutdown(PATIENCE);
@@ -120,7 +130,7 @@ fn a_limit_that_is_not_known_any_more_lets_nothing_go_and_is_named_until_it_is_t
             assert_eq!(limits, mcplog::plan(&unlimited).unwrap().limits, "{key}: no limit");
             assert_eq!(fixture.number("SELECT count(*) FROM requests"), requests);
             if key == "keep_segments_bytes" {
-                assert!(segments.iter().all(|name| fixture.names("wal").contains(name)));
+                assert!(segments.iter().all(|name| fixture.names("kept").contains(name)));
             }
             open_told_anew(&mut fixture, tell, values[1]);
         }
@@ -135,7 +145,9 @@ fn open_told_anew(fixture: &mut Fixture, tell: fn(&mut Config, Option<u64>), val
 
 #[test]
 fn a_database_made_anew_from_the_log_salts_callers_keys_as_before() {
-    let mut fixture = Fixture::with(|_| {});
+    let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
+    fixture.record(0..1);
+    fixture.fold();
     fixture.shut_down();
     let salt = |fixture: &Fixture| mcplog::Query::open(fixture.dir()).unwrap().caller_salt().unwrap();
     let before = salt(&fixture);

@@ -7,7 +7,7 @@ use mcplog::rebuild::{Source, rebuild};
 use mcplog_fixture::segment::{frames, patch, set_length};
 use mcplog_fixture::{Blocker, Fixture, PATIENCE, wait_until};
 use rusqlite::types::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Where the frames of a segment start.

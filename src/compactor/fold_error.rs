@@ -2,7 +2,6 @@
 
 use super::sources::RefreshError;
 use crate::ground::error::{IndexError, OpenError, PathError};
-use rusqlite::ErrorCode;
 
 /// Why folding failed. What was not committed is read and folded again from the checkpoints.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +48,6 @@ impl FoldError {
 
     /// Whether another process may do better: all but a database that somebody else is writing to.
     pub(super) fn may_be_own(&self) -> bool {
-        let Some(IndexError::Sqlite { source, .. }) = self.index() else { return true };
-        !matches!(source.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+        !self.index().is_some_and(IndexError::is_busy)
     }
 }

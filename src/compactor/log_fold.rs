@@ -100,16 +100,20 @@ pub(crate) fn read_log(
     let place = walk(log, store, None, watch, |item| {
         match item {
             LogItem::Frame { segment, frame } => {
-                let mut time = None;
+                let (mut time, mut is_event) = (None, true);
                 if let Ok(record) = Record::decode(frame.payload) {
+                    // Who writes, and that it ended, nobody observed.
+                    is_event = !matches!(record, Record::WriterBegan(_) | Record::WriterEnded(_));
                     time = Some(record.happened_at());
                     logged.note(log.writer, frame.sequence, &fold(record));
                 }
                 all.insert(frame.sequence.0);
                 last_ts = time;
-                events.add(time);
-                if frame.sequence > folded && log.in_wal.contains(&segment) {
-                    waiting.add(time);
+                if is_event {
+                    events.add(time);
+                    if frame.sequence > folded && log.in_wal.contains(&segment) {
+                        waiting.add(time);
+                    }
                 }
             }
             LogItem::Damage { lost, .. } => *damaged_places += u64::from(lost > 0),

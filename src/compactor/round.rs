@@ -12,7 +12,7 @@ use crate::fold::fold::fold;
 use crate::ground::clock::now_ms;
 use crate::ground::error::{IndexError, SegmentError};
 use crate::ground::file_time::written_at_ms;
-use crate::ground::finding::are_lost;
+use crate::ground::finding::{FindingKind, are_lost};
 use crate::ground::health::{HealthBoard, Part};
 use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::room::{Reserve, TooLittle};
@@ -127,10 +127,10 @@ impl<'a> Round<'a> {
         };
         let read = loop {
             if turn.records >= share.records || turn.bytes >= share.bytes {
-                break Ok(Some(Content::Beyond));
+                break Ok(Content::Beyond);
             }
             let item = match reader.next(owner) {
-                Ok(LogItem::NotYet | LogItem::End) => break Ok(Some(Content::Folded)),
+                Ok(LogItem::NotYet | LogItem::End) => break Ok(Content::Folded),
                 Ok(LogItem::Waits(why)) => break Err(Stopped::Waits(why_it_waits(&why))),
                 Ok(item) => item,
                 Err(error) => break Err(Stopped::Failed(error)),
@@ -140,8 +140,9 @@ impl<'a> Round<'a> {
                 continue;
             }
             if !self.begin()? {
-                // The item is read again: nothing of it is taken.
-                break Ok(None);
+                // What was read is read again: nothing of it is taken.
+                source.undo();
+                return Ok(());
             }
             if may_end_with_hole {
                 if let Some(batch) = &mut self.batch {
@@ -166,12 +167,16 @@ impl<'a> Round<'a> {
         self.records += turn.records;
         self.bytes += turn.bytes;
         match read {
-            Ok(Some(content)) => source.note_read(content),
-            Ok(None) => source.undo(),
+            Ok(content) => source.note_read(content),
             Err(Stopped::Waits(why)) => source.leave_alone(why),
             Err(Stopped::Failed(error)) => source.note_failure(&error, Instant::now()),
         }
         Ok(())
+    }
+
+    /// Whether nothing is taken, because there is so little room.
+    pub(super) fn has_too_little_room(&self) -> bool {
+        self.too_little_room.is_some()
     }
 
     /// Notes that a writer is dead of which everything is folded; how it ended, its log says, or that it died.
@@ -249,6 +254,8 @@ impl<'a> Round<'a> {
             LogItem::Torn { segment, offset, bytes, reason, is_vouched_for: true } => {
                 self.report(turn, segment, offset, bytes, &format!("{reason}; what is behind it is durable"))
             }
+            // It holds nothing: a power cut, or the end of a process, leaves such.
+            LogItem::BadFile { finding, .. } if finding.kind == FindingKind::UnstartedSegment => Ok(()),
             LogItem::BadFile { file, finding } => {
                 let bytes = std::fs::symlink_metadata(&file.path).map_or(0, |metadata| metadata.len());
                 let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);

@@ -133,7 +133,9 @@ impl Sources {
         for at in &living {
             round.take(&mut self.sources[*at], share)?;
         }
-        let is_full = |round: &Round<'_>| round.records >= BATCH_RECORDS || round.bytes >= bytes_max;
+        let is_full = |round: &Round<'_>| {
+            round.records >= BATCH_RECORDS || round.bytes >= bytes_max || round.has_too_little_room()
+        };
         let count = dead.len().max(1);
         dead.rotate_left(self.next_dead % count);
         self.next_dead = (self.next_dead + 1) % count;

@@ -433,6 +433,13 @@ impl IndexError {
         matches!(self, Self::OlderVersion { .. } | Self::UnsupportedVersion { .. } | Self::UnreleasedVersion { .. })
     }
 
+    /// Whether somebody else is writing to the database, and nothing else is wrong.
+    pub(crate) fn is_busy(&self) -> bool {
+        let Self::Sqlite { source, .. } = self else { return false };
+        let code = source.sqlite_error_code();
+        matches!(code, Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
+    }
+
     /// Whether the database itself is damaged, or gone from its place, so that trying again can't help.
     pub fn is_corrupt(&self) -> bool {
         if let Self::Replaced { .. } = self {

@@ -113,11 +113,6 @@ impl FoldLock {
         self.lock.is_in_place()
     }
 
-    /// What was said last; nothing, if all is well.
-    pub(crate) fn state(&self) -> String {
-        read(self.lock.file()).state
-    }
-
     /// Says something to those that wait; nothing, if all is well. It stays when the lock is let go.
     pub(crate) fn say(&self, state: &str) {
         self.write(STATE_OFFSET, &encode_state(state));

@@ -84,10 +84,6 @@ impl LockFile {
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 impl Drop for LockFile {

@@ -319,18 +319,6 @@ pub(crate) fn last_id(connection: &Connection) -> i64 {
     last
 }
 
-/// The numbers of records that it says are missing, as far as that can be read.
-pub(crate) fn missing(connection: &Connection) -> NumberSet {
-    let mut missing = NumberSet::default();
-    let sql = "SELECT sequence, events FROM gaps WHERE missing = 1 ORDER BY sequence";
-    let Ok(mut select) = connection.prepare(sql) else { return missing };
-    let runs = select.query_map([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)));
-    for (first, records) in runs.into_iter().flatten().map_while(Result::ok) {
-        missing.insert_all(first, first.saturating_add(records).saturating_sub(1));
-    }
-    missing
-}
-
 /// Whether an error while the database was looked at says that it is damaged.
 pub(crate) fn says_damage(error: &IndexError) -> bool {
     match error {

@@ -128,11 +128,6 @@ impl OldRuns {
         }
         last
     }
-
-    /// The last id.
-    pub(crate) fn last_id(&self) -> i64 {
-        self.runs.last().map_or(0, |run| i64::try_from(run.first_id + run.count - 1).unwrap_or(i64::MAX))
-    }
 }
 
 #[cfg(test)]
@@ -161,6 +156,5 @@ mod tests {
         runs.add_ids(|writer| (writer == one).then_some(&numbers), &mut ids);
         assert_eq!(ids.runs().collect::<Vec<_>>(), [(2, 3), (9, 10), (16, 17)]);
         assert_eq!(runs.last_numbers(), [(one, Sequence(15)), (other, Sequence(100))].into());
-        assert_eq!(runs.last_id(), 30);
     }
 }

@@ -10,7 +10,7 @@ use super::format::{Extent, SegmentHeader};
 use super::reader::{Item, SegmentReader};
 use crate::ground::error::PathError;
 use crate::ground::position::{Offset, SegmentId, Sequence};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 
 /// The first number of each segment that was asked for so far; `None`: it is none of this log. A header never changes.
@@ -19,11 +19,11 @@ pub(super) type Bases = HashMap<PathBuf, Option<Sequence>>;
 /// The segments that may have them.
 #[derive(Debug)]
 pub(super) struct SecondWriting {
-    readers: Vec<SegmentReader>,
+    readers: VecDeque<SegmentReader>,
+    /// Which of them found a record last.
+    found_in: Option<usize>,
     /// The last number that is looked for.
     last: Sequence,
-    /// Who has the number that was found last.
-    found_by: usize,
 }
 
 /// A record that was found: its segment, place and number.
@@ -42,7 +42,7 @@ impl SecondWriting {
         bases: &mut Bases,
         is_ours: impl Fn(&SegmentFile, &SegmentHeader) -> bool,
     ) -> Self {
-        let mut readers = Vec::new();
+        let mut readers = VecDeque::new();
         for file in files {
             if bases.get(&file.path).is_some_and(|base| base.is_none_or(|base| base > last)) {
                 continue;
@@ -52,7 +52,7 @@ impl SecondWriting {
             bases.insert(file.path.clone(), base);
             readers.extend(reader.filter(|_| base.is_some_and(|base| base <= last)));
         }
-        Self { readers, last, found_by: 0 }
+        Self { readers, found_in: None, last }
     }
 
     /// From now on, pages that the disk can't read count as zeros.
@@ -74,10 +74,11 @@ impl SecondWriting {
     /// the next.
     pub(super) fn first_from(&mut self, due: Sequence) -> Result<Option<Sequence>, PathError> {
         let mut first = None::<Sequence>;
+        self.found_in = None;
         for (at, reader) in self.readers.iter_mut().enumerate() {
             let last = first.map_or(self.last, |first| Sequence(first.0 - 1));
             if let Some(found) = seek_number(reader, due, last)? {
-                (first, self.found_by) = (Some(found), at);
+                (first, self.found_in) = (Some(found), Some(at));
             }
             if first == Some(due) {
                 break;
@@ -88,7 +89,8 @@ impl SecondWriting {
 
     /// Takes the record of that number, which [`Self::first_from`] has just found.
     pub(super) fn take(&mut self, number: Sequence) -> Result<Option<FoundAgain>, PathError> {
-        let Some(reader) = self.readers.get_mut(self.found_by) else { return Ok(None) };
+        // Another one that is read to its end may be due for the same number, and has no frame there.
+        let Some(reader) = self.found_in.and_then(|at| self.readers.get_mut(at)) else { return Ok(None) };
         let segment = reader.header().segment_id;
         loop {
             match reader.next()? {
@@ -104,7 +106,7 @@ impl SecondWriting {
 
     /// Who read the record that was taken last.
     pub(super) fn reader(&self) -> Option<&SegmentReader> {
-        self.readers.get(self.found_by)
+        self.readers.get(self.found_in?)
     }
 }
 

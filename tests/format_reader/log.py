@@ -84,7 +84,9 @@ class Log:
         ended = any(ENDED in segment.kinds.values() for segment in self.read)
         # What is folded is read and looked at like the rest, and not taken.
         self.living = any(living) and not ended
-        self.due = folded + 1 if folded is not None else self.read[0].base if self.read else 1
+        self.due = 1 if folded is None else folded + 1
+        # What was folded may be removed: what lies before the first segment, nobody misses.
+        self.known_from = self.due if folded is not None else self.read[0].base if self.read else 1
         self.take()
 
     def waits_at(self, segment):
@@ -134,6 +136,8 @@ class Log:
             owner = next((segment for segment in later if self.due in segment.kinds), None)
             if owner is not None:
                 self.taken[self.due] = owner
+            elif self.due < self.known_from:
+                pass
             elif self.living and before and not before.sealed and not self.vouched(self.due):
                 self.stopped = True
                 return

@@ -52,7 +52,7 @@ fn logs() -> impl Strategy<Value = Vec<Log>> {
 
 fn turns() -> impl Strategy<Value = Vec<Turn>> {
     let end = prop_oneof![4 => Just(End::Commits), 1 => Just(End::Drops), 1 => Just(End::Dies)];
-    let quanta = proptest::collection::vec((0..3_usize, 1..6_usize), 1..4);
+    let quanta = proptest::collection::vec((0..4_usize, 1..6_usize), 1..4);
     let turn = (0..2_usize, quanta, end).prop_map(|(holder, quanta, end)| Turn { holder, quanta, end });
     proptest::collection::vec(turn, 0..16)
 }
@@ -203,16 +203,13 @@ fn fold_some(
 }
 
 /// What both together make of the logs, with an expiry by each of them between, is what the model makes.
-fn check(
-    before: &[Log],
-    after: &[Log],
-    turns: [&[Turn]; 2],
-    (first, second): (i64, i64),
-    planted: Option<Planted>,
-) -> Result<(), TestCaseError> {
+fn check(case: &Case, planted: Option<Planted>) -> Result<(), TestCaseError> {
+    let Case { before, after, late, turns, kept_since: [first, second] } = case;
+    let with_late = [&after[..], &[late.iter().cloned().map(Some).collect()]].concat();
+    let (first, second) = (*first, *second);
     let failed = |error: IndexError| TestCaseError::fail(error.to_string());
     let mut two = Two::new(planted);
-    two.fold(0, before, turns[0]).map_err(failed)?;
+    two.fold(0, before, &turns[0]).map_err(failed)?;
     two.pairs(before, false)?;
     for expires in [first, second] {
         // The one who expires knows that; the other one has folded last.
@@ -221,34 +218,49 @@ fn check(
         two.holders[expiring].index.begin_expiring(expires).map_err(failed)?;
         two.holders[expiring].index.finish_expiring().map_err(failed)?;
         if expires == first {
-            two.fold(before.len(), after, turns[1]).map_err(failed)?;
+            two.fold(before.len(), &with_late, &turns[1]).map_err(failed)?;
         }
     }
     let events = |logs: &[Log]| logs.iter().flatten().flatten().cloned().collect::<Vec<_>>();
     two.fixture.reopen();
-    two.pairs(&[before, after].concat(), true)?;
+    two.pairs(&[&before[..], &with_late[..]].concat(), true)?;
     for (found, expected) in
         two.fixture.tables().iter().zip(expired_model(&events(before), first, &events(after), second))
     {
         prop_assert_eq!(found, &expected);
     }
+    let counted = two.fixture.rows("SELECT late_requests FROM retention");
+    prop_assert_eq!(number(&counted[0][0]), late.len() as i64);
     let kept = two.fixture.derived();
     two.fixture.index().rebuild(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     prop_assert_eq!(kept, two.fixture.derived());
     Ok(())
 }
 
-/// Logs before and behind an expiry, of which nothing came too late, the turns, and since when rows are kept.
-fn cases() -> impl Strategy<Value = (Vec<Log>, Vec<Log>, Vec<Turn>, Vec<Turn>, (i64, i64))> {
-    let times = (0..7_i64, 1..3_i64).prop_map(|(first, more)| (first * 420_000, (first + more) * 420_000));
-    (logs(), logs(), turns(), turns(), times).prop_map(|(before, after, one, other, times)| {
+/// Logs before and behind an expiry, of which nothing came too late, the turns at each, and since when rows are kept from
+/// then on, and at the end.
+#[derive(Clone, Debug)]
+struct Case {
+    before: Vec<Log>,
+    after: Vec<Log>,
+    /// Requests that come too late, behind the first expiry: they are counted, and nothing else.
+    late: Vec<Owned>,
+    turns: [Vec<Turn>; 2],
+    kept_since: [i64; 2],
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let times = (1..7_i64, 1..3_i64).prop_map(|(first, more)| [first * 420_000, (first + more) * 420_000]);
+    let late = proptest::collection::vec(event().prop_map(spread), 0..12);
+    (logs(), logs(), late, turns(), turns(), times).prop_map(|(before, after, mut late, one, other, kept_since)| {
+        late.retain(|event| matches!(event, Owned::Request { ts, .. } if *ts < kept_since[0]));
         let events: Vec<_> = before.iter().flatten().flatten().cloned().collect();
         let came_in_time = |record: Option<Owned>| {
             let event = record?;
-            in_time(&events, times.0, vec![event]).pop()
+            in_time(&events, kept_since[0], vec![event]).pop()
         };
         let after = after.into_iter().map(|log| log.into_iter().map(came_in_time).collect()).collect();
-        (before, after, one, other, times)
+        Case { before, after, late, turns: [one, other], kept_since }
     })
 }
 
@@ -260,10 +272,8 @@ proptest! {
     #![proptest_config(config(100))]
 
     #[test]
-    fn two_who_fold_in_turn_with_old_memory_give_the_tables_that_one_gives(
-        (before, after, one, other, times) in cases(),
-    ) {
-        check(&before, &after, [&one, &other], times, None)?;
+    fn two_who_fold_in_turn_with_old_memory_give_the_tables_that_one_gives(case in cases()) {
+        check(&case, None)?;
     }
 }
 
@@ -271,9 +281,7 @@ proptest! {
 fn without_the_fence_or_with_old_checkpoints_two_who_fold_in_turn_are_found_out() {
     for planted in [Planted::OldMemory, Planted::OldCheckpoint] {
         let unshrunk = ProptestConfig { max_shrink_iters: 0, ..config(300) };
-        let found = TestRunner::new(unshrunk).run(&cases(), |(before, after, one, other, times)| {
-            check(&before, &after, [&one, &other], times, Some(planted))
-        });
+        let found = TestRunner::new(unshrunk).run(&cases(), |case| check(&case, Some(planted)));
         assert!(found.is_err(), "a test that can't find {planted:?}");
     }
 }

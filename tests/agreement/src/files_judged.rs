@@ -89,13 +89,18 @@ impl Court<'_> {
         }
     }
 
-    /// The newest segment of a writer who lives is his.
+    /// The newest segment of a writer who lives is his, as long as it is not sealed.
     fn a_living_log_stays(&mut self, left: &Left) {
         for (writer, folder, log) in self.logs().into_iter().filter(|(_, folder, _)| folder.is_living) {
             if log.has_ended() || self.was_closed(&writer) {
                 continue;
             }
-            if let Some((name, _)) = log.files.last_key_value()
+            let is_sealed = |file: &FileModel| match &file.state {
+                FileState::Read(reading) => reading.mark.sealed.is_some(),
+                _ => false,
+            };
+            if let Some((name, file)) = log.files.last_key_value()
+                && !is_sealed(file)
                 && left.files.get(&in_wal(&writer, name)) != Some(&folder.files[name].bytes)
             {
                 self.say("a living log stays", format!("{writer}/{name}"));

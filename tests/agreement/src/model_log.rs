@@ -122,10 +122,12 @@ impl LogModel {
         let is_living = is_living && !has_ended;
         let told: Vec<Told> = looked_at.filter_map(|(_, _, state)| Told::of(state, is_living)).collect();
         let first = read.first().map_or(1, |(_, reading)| reading.header.base);
-        let due = question.folded.map_or(first, |folded| folded + 1);
+        let due = question.folded.map_or(1, |folded| folded + 1);
         let mut taken = take(&read, due, question.meanings);
         let proved = told.iter().map(|told| told.follows).max().unwrap_or(due);
-        let mut lost: Ranges = (due..proved).filter(|number| !taken.contains_key(number)).collect();
+        // What was folded may be removed: of what lies before the first segment, nobody knows it without a database.
+        let known_from = if question.folded.is_some() { due } else { first };
+        let mut lost: Ranges = (known_from..proved).filter(|number| !taken.contains_key(number)).collect();
         // Where a segment behind a hole was synced, all that was recorded before it was durable.
         let is_vouched = |first: u64| {
             read.iter().any(|(_, reading)| reading.header.base > first && reading.mark.durable > NO_FRAMES)

@@ -25,7 +25,8 @@ type Plant = fn(&Damaged, &Expectation, &mut Answers) -> bool;
 /// What is planted, and the rule that catches it.
 const PLANTS: [(&str, &str, Plant); 22] = [
     ("a reader drops the last record of a file", "dump prints what a file holds", |_, expected, answers| {
-        let mut read = answers.dumps.iter_mut().filter(|((writer, name), _)| expected.read[writer].files[name].is_read());
+        let mut read =
+            answers.dumps.iter_mut().filter(|((writer, name), _)| expected.read[writer].files[name].is_read());
         read.any(|(_, dump)| dump.records.pop().is_some())
     }),
     ("a reader drops a record of the logs", "dump prints what counts", |_, _, answers| {
@@ -125,9 +126,8 @@ const PLANTS: [(&str, &str, Plant); 22] = [
         })
     }),
     ("folding takes a foreign record", "opening folds what counts", |_, _, answers| {
-        contents(answers).is_some_and(|contents| {
-            contents.requests.insert((String::new(), 1 << 40), FORGED.into()).is_none()
-        })
+        contents(answers)
+            .is_some_and(|contents| contents.requests.insert((String::new(), 1 << 40), FORGED.into()).is_none())
     }),
     ("folding counts a number twice", "each number is accounted for", |_, _, answers| {
         contents(answers).is_some_and(|contents| {

@@ -134,7 +134,8 @@ impl Writer {
     }
 
     fn die(&mut self) {
-        drop(self.lock.take());
+        // Closing it is not enough: a child that another test is just starting has it open until it is another program.
+        self.lock.take().unwrap().unlock().unwrap();
     }
 }
 

@@ -255,8 +255,9 @@ impl Worker {
                 tracing::warn!("what others left in the log is not folded yet");
                 break;
             }
-            if !self.must_be_readable {
-                // Who starts the proxy need not wait for what others left.
+            if !self.must_be_readable && (waiting.is_some() || self.is_troubled()) {
+                // Who starts the proxy need not wait for what others left. For a database that is being made, though: it has
+                // what the names of derived sessions are salted with.
                 self.tell_first(Ok(()));
             }
             match self.told.recv_timeout(CATCH_UP_STEP) {
@@ -281,6 +282,11 @@ impl Worker {
         };
         self.tell_first(first);
         None
+    }
+
+    /// Whether something is wrong with the store.
+    fn is_troubled(&self) -> bool {
+        self.board.with_store(|store| !store.stats().health.is_ok()).unwrap_or(true)
     }
 
     /// Whether all is folded that was in the log when there first was a database to look into.
