@@ -138,7 +138,7 @@ impl<'a> Round<'a> {
                 Ok(item) => item,
                 Err(error) => break Err(Stopped::Failed(error)),
             };
-            if let LogItem::Torn { segment, bytes, reason } = &item {
+            if let LogItem::Torn { segment, bytes, reason, is_vouched_for: false, .. } = &item {
                 tracing::warn!(%writer, %segment, bytes, %reason, "the end of a segment was being written when its writer died");
                 continue;
             }
@@ -250,6 +250,13 @@ impl<'a> Round<'a> {
                 self.report(turn, segment, damage.offset, damage.bytes, &reason)
             }
             LogItem::WrongMark { segment, wrong } => self.report(turn, segment, wrong.offset(), 0, &wrong.to_string()),
+            LogItem::DamagedMarks { segment } => {
+                let offset = Offset(crate::segment::format::MARK_OFFSETS[0]);
+                self.report(turn, segment, offset, 0, "both marks are damaged, which no crash leaves")
+            }
+            LogItem::Torn { segment, offset, bytes, reason, is_vouched_for: true } => {
+                self.report(turn, segment, offset, bytes, &format!("{reason}; what is behind it is durable"))
+            }
             // It holds nothing: a power cut, or the end of a process, leaves such.
             LogItem::BadFile { finding, .. } if finding.kind == FindingKind::UnstartedSegment => Ok(()),
             LogItem::BadFile { file, finding } => {

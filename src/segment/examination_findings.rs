@@ -52,6 +52,12 @@ impl Marks {
 }
 
 impl Examination {
+    /// That the segment may have records of a higher level than `known`, if it may.
+    pub fn needs_newer(&self, path: &Path, known: u16) -> Option<Finding> {
+        let HeaderState::Intact(header) = &self.header else { return None };
+        header.check_level(path, known).err().map(|error| Finding::of_segment_error(&error))
+    }
+
     /// What there is to say of the segment once it was read to its end, besides its damaged places and wrong marks.
     /// Where it may be `active`, what is no frame at its end is one that is being written.
     pub fn end_findings(&self, path: &Path, active: bool) -> Vec<Finding> {

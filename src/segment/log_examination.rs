@@ -127,7 +127,7 @@ impl LogExamination {
                 }
                 LogItem::NotYet | LogItem::End => break,
                 LogItem::Damage { lost, .. } => damaged = lost,
-                LogItem::WrongMark { .. } | LogItem::Torn { .. } => {}
+                LogItem::WrongMark { .. } | LogItem::DamagedMarks { .. } | LogItem::Torn { .. } => {}
             }
         }
         found.add_unread(reader.unread().cloned().collect());

@@ -8,7 +8,7 @@ use super::reader::{Damage, FrameAt};
 use super::wrong_mark::WrongMark;
 use crate::ground::error::SegmentError;
 use crate::ground::finding::{Finding, FindingKind};
-use crate::ground::position::{SegmentId, Sequence, StoreId};
+use crate::ground::position::{Offset, SegmentId, Sequence, StoreId};
 use std::path::PathBuf;
 
 /// Whether a log can still grow.
@@ -71,10 +71,20 @@ pub enum LogItem<'a> {
     Torn {
         /// Of which segment.
         segment: SegmentId,
+        /// Where it begins.
+        offset: Offset,
         /// How long it is.
         bytes: u32,
         /// What is wrong with it.
         reason: FrameError,
+        /// Its records are in no later segment, and one behind them is durable: so were they, and no crash did this.
+        is_vouched_for: bool,
+    },
+    /// Both marks of a segment are damaged, which no crash leaves: what was durable is not known. It comes when the segment has
+    /// ended.
+    DamagedMarks {
+        /// Of which segment.
+        segment: SegmentId,
     },
     /// The end for now: a later call looks again.
     NotYet,

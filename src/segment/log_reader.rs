@@ -13,7 +13,7 @@ use super::folder_listing::FolderListing;
 use super::format::SegmentHeader;
 use super::given_numbers::GivenNumbers;
 use super::log_item::{LogItem, Owner, Waits};
-use super::missing_run::{MissingNext, MissingRun};
+use super::missing_run::{MissingNext, MissingRun, is_durable_behind};
 use super::next_file::{NextFile, Wanted};
 use super::open_segment::{Came, OpenSegment};
 use super::place::Place;
@@ -63,13 +63,13 @@ impl LogReader {
     /// # Errors
     /// The folder can't be read, or is gone.
     pub fn open(folder: &WriterFolder, store: Option<StoreId>, from: Place) -> Result<Self, SegmentError> {
-        let listing = FolderListing::of(&folder.path, before(from.segment))?;
+        let listing = FolderListing::of(&folder.path, from.before())?;
         Ok(Self::with(folder.writer, store, listing, from))
     }
 
     /// The log of that writer in the given files, wherever they lie; no others come.
     pub fn over(writer: WriterId, store: Option<StoreId>, files: Vec<SegmentFile>, from: Place) -> Self {
-        Self::with(writer, store, FolderListing::given(files, before(from.segment)), from)
+        Self::with(writer, store, FolderListing::given(files, from.before()), from)
     }
 
     fn with(writer: WriterId, store: Option<StoreId>, listing: FolderListing, from: Place) -> Self {
@@ -175,7 +175,7 @@ impl LogReader {
             // The last segment may have come after the last look. What is read from here on was all written before.
             self.listing.read()?;
             self.is_listed_dead = true;
-            self.wake();
+            self.current.iter_mut().for_each(|current| current.is_quiet = false);
         }
         loop {
             let step = if self.missing.is_some() {
@@ -314,24 +314,19 @@ impl LogReader {
         if self.listing.waiting().is_empty() {
             return Ok(Some(Step::Item(LogItem::NotYet)));
         }
-        self.wake();
-        if let Some(current) = &mut self.current {
-            current.has_successor = true;
-        }
+        self.current.iter_mut().for_each(|current| (current.is_quiet, current.has_successor) = (false, true));
         Ok(None)
-    }
-
-    fn wake(&mut self) {
-        if let Some(current) = &mut self.current {
-            current.is_quiet = false;
-        }
     }
 
     /// The current segment has ended.
     fn end_current(&mut self, stop: Stop) -> Result<Option<Step>, SegmentError> {
         let Some(current) = &mut self.current else { return Ok(None) };
         let (segment, header, ending) = (current.id(), *current.header(), current.ending(stop)?);
-        let is_sealed = current.reader.mark().sealed.is_some();
+        if !current.has_told_marks && current.reader.marks()?.damaged().count() > 1 {
+            current.has_told_marks = true;
+            return Ok(Some(Step::Item(LogItem::DamagedMarks { segment })));
+        }
+        let (offset, is_sealed) = (current.position().end, current.reader.mark().sealed.is_some());
         self.unsealed_before = Some(current.file.path.clone()).filter(|_| !is_sealed);
         if let Some(frames) = current.frames_by_seal() {
             self.given.note(&header, frames);
@@ -341,7 +336,13 @@ impl LogReader {
             examined.extend(ended.and_then(OpenSegment::examined));
         }
         Ok(match ending {
-            Ending::Torn { bytes, reason } => Some(Step::Item(LogItem::Torn { segment, bytes, reason })),
+            Ending::Torn { bytes, reason } => {
+                let due = self.place.sequence.next();
+                let is_again = self.second_writing(due).first_from(due).is_ok_and(|found| found.is_some());
+                let is_vouched_for =
+                    !is_again && self.listing.waiting().iter().any(|file| is_durable_behind(file, due));
+                Some(Step::Item(LogItem::Torn { segment, offset, bytes, reason, is_vouched_for }))
+            }
             Ending::Sealed { .. } | Ending::Open | Ending::Unreadable { .. } => None,
         })
     }
@@ -440,9 +441,4 @@ impl LogReader {
     fn set_place(&mut self, segment: SegmentId, offset: Offset, sequence: Sequence) {
         self.place = Place { segment, offset, sequence };
     }
-}
-
-/// The segment before that one.
-fn before(segment: SegmentId) -> SegmentId {
-    SegmentId(segment.0.saturating_sub(1))
 }

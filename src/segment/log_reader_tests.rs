@@ -37,6 +37,8 @@ enum Told {
     WrongMark(u64),
     BadFile(u64, FindingKind),
     Torn(u64),
+    Vouched(u64),
+    DamagedMarks(u64),
     NotYet,
     End,
     Waits,
@@ -144,7 +146,9 @@ fn told(item: &LogItem<'_>) -> Told {
         LogItem::Damage { segment, damage, lost } => Told::Damage(segment.0, damage.offset.0, *lost),
         LogItem::WrongMark { segment, .. } => Told::WrongMark(segment.0),
         LogItem::BadFile { file, finding } => Told::BadFile(file.id.0, finding.kind),
+        LogItem::Torn { segment, is_vouched_for: true, .. } => Told::Vouched(segment.0),
         LogItem::Torn { segment, .. } => Told::Torn(segment.0),
+        LogItem::DamagedMarks { segment } => Told::DamagedMarks(segment.0),
         LogItem::NotYet => Told::NotYet,
         LogItem::End => Told::End,
         LogItem::Waits(_) => Told::Waits,
@@ -511,6 +515,30 @@ fn a_dead_log_is_read_in_the_order_of_its_numbers_with_all_that_is_wrong_or_miss
                 [3, 4].map(|number| log.damage(1, number));
             },
             [frames(1, 2), vec![Damage(1, 4144, 1), Hole(3, 3, 1), Frame(4)], frames(5, 7), vec![End]].concat(),
+        ),
+        (
+            "torn, though what is behind it is durable",
+            |log| {
+                log.begin(1, 1).write(5).begin(2, 6).write(2).sync();
+                log.damage(1, 4);
+            },
+            [frames(1, 3), vec![Told::Vouched(1), Hole(4, 5, 2)], frames(6, 7), vec![End]].concat(),
+        ),
+        (
+            "both marks are damaged",
+            |log| {
+                log.begin(1, 1).write(3).sync().write(1).seal(true).begin(2, 5).write(1);
+                MARK_OFFSETS.iter().for_each(|offset| log.patch(1, *offset, &[0x5a; 32]));
+            },
+            [frames(1, 4), vec![Told::DamagedMarks(1), Frame(5), End]].concat(),
+        ),
+        (
+            "damage, of which several later segments have some each",
+            |log| {
+                log.begin(1, 1).write(4).sync().write(2).begin(2, 3).write(1).begin(3, 4).write(1).begin(4, 4).write(5);
+                [3, 4].map(|number| log.damage(1, number));
+            },
+            [frames(1, 2), vec![Damage(1, 4144, 0)], frames(3, 8), vec![End]].concat(),
         ),
         (
             "damage in what came already",

@@ -61,10 +61,12 @@ impl MissingRun {
         if mark.is_ok_and(|mark| mark.sealed.is_some()) || !before.exists() {
             return false;
         }
-        let is_durable = |file: &SegmentFile| {
-            SegmentReader::open(&file.path)
-                .is_ok_and(|reader| reader.header().base_sequence > self.last && reader.mark().durable.frames > 0)
-        };
-        !behind.into_iter().any(is_durable)
+        !behind.into_iter().any(|file| is_durable_behind(file, self.last))
     }
+}
+
+/// Whether a segment whose numbers begin behind that one is durable, at least a part of it: then all before it was.
+pub(super) fn is_durable_behind(file: &SegmentFile, last: Sequence) -> bool {
+    SegmentReader::open(&file.path)
+        .is_ok_and(|reader| reader.header().base_sequence > last && reader.mark().durable.frames > 0)
 }

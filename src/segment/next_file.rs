@@ -60,19 +60,18 @@ impl Wanted {
         if self.is_of_other_store(&header) {
             return Ok(NextFile::Waits(Waits::OtherStore { path: file.path.clone(), store: header.store_id }));
         }
+        if let Some(finding) = self.misplaced(file, &header) {
+            let mark = reader.mark();
+            let frames = mark.sealed.unwrap_or(mark.durable).frames;
+            let told = Some((header, frames)).filter(|_| header.writer_id == self.writer);
+            return Ok(NextFile::Bad(finding, told));
+        }
         if let Some(level) = self.level
             && let Err(SegmentError::NeedsNewer { path, supported, found }) = header.check_level(&file.path, level)
         {
             return Ok(NextFile::Waits(Waits::Level { path, supported, found }));
         }
-        Ok(match self.misplaced(file, &header) {
-            Some(finding) => {
-                let mark = reader.mark();
-                let frames = mark.sealed.unwrap_or(mark.durable).frames;
-                NextFile::Bad(finding, Some((header, frames)).filter(|_| header.writer_id == self.writer))
-            }
-            None => NextFile::Segment(reader),
-        })
+        Ok(NextFile::Segment(reader))
     }
 
     /// Whether a file with that header is a segment of the log.

@@ -19,6 +19,8 @@ pub(super) struct OpenSegment {
     pub(super) has_successor: bool,
     /// It was read to its end, and nothing more was there.
     pub(super) is_quiet: bool,
+    /// It was told that both its marks are damaged.
+    pub(super) has_told_marks: bool,
     /// Its frames contradict its mark.
     has_wrong_mark: bool,
     /// What there is to say of it, for who asks.
@@ -39,7 +41,8 @@ impl OpenSegment {
     /// A segment from its first frame on. `is_examined`: somebody asks what there is to say of it.
     pub(super) fn new(file: SegmentFile, reader: SegmentReader, has_successor: bool, is_examined: bool) -> Self {
         let examination = is_examined.then(|| Examination::begin(&reader));
-        Self { file, reader, has_successor, is_quiet: false, has_wrong_mark: false, examination, stopped: None }
+        let (is_quiet, has_told_marks, has_wrong_mark) = (false, false, false);
+        Self { file, reader, has_successor, is_quiet, has_told_marks, has_wrong_mark, examination, stopped: None }
     }
 
     pub(super) fn id(&self) -> SegmentId {

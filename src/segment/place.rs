@@ -20,6 +20,11 @@ impl Place {
     /// Nothing was read.
     pub const START: Self = Self { segment: SegmentId(0), offset: Offset(FRAMES_OFFSET), sequence: Sequence(0) };
 
+    /// The segment before the one in which reading goes on.
+    pub(super) fn before(self) -> SegmentId {
+        SegmentId(self.segment.0.saturating_sub(1))
+    }
+
     /// How far the segment was read whose first record has the number `base`; `None` if that can't be so, or nothing of
     /// it was.
     pub(super) fn extent(self, base: Sequence) -> Option<Extent> {

@@ -8,6 +8,7 @@ use super::folded::FoldedLogs;
 use crate::ground::error::PathError;
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
+use crate::record::LEVEL;
 use crate::record::record::{Record, RecordError};
 use crate::segment::directory::list;
 use crate::segment::log_file::{LogFile, LogPart};
@@ -120,6 +121,7 @@ impl LogCheck<'_> {
         let path = &file.file.path;
         findings.extend(file.finding());
         let segment = examined.log.segments.get(path);
+        findings.extend(segment.and_then(|segment| segment.needs_newer(path, LEVEL)));
         let base = file.first_number().unwrap_or(Sequence(0));
         for damage in &seen.damage {
             let first = Sequence(base.0 + u64::from(damage.index));

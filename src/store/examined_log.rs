@@ -9,9 +9,7 @@ use super::{store_identity, writer_lock};
 use crate::ground::error::{PathError, SegmentError};
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
-use crate::record::LEVEL;
 use crate::segment::directory::{SegmentFile, list, list_whole};
-use crate::segment::examination::HeaderState;
 use crate::segment::folder_lock::probe;
 use crate::segment::log_examination::{LogExamination, MissingNumbers};
 use crate::segment::log_file::LogFile;
@@ -161,7 +159,7 @@ impl ExaminedLog {
 
     fn judged(places: &LogPlaces, log: LogExamination, is_living: Option<bool>, told: &FoldedLogs) -> Self {
         let (writer, path) = (places.writer, places.path());
-        let mut findings: Vec<_> = needs_newer(&log).into_iter().chain(log.unreadable.iter().cloned()).collect();
+        let mut findings = log.unreadable.clone();
         findings.extend(told.lost_findings(path, writer, &log));
         let first = log.files.iter().find_map(LogFile::first_number);
         let is_in_front = |hole: &MissingNumbers| first.is_none_or(|first| hole.last < first);
@@ -200,18 +198,6 @@ pub(super) enum Passing<'a, 'b> {
     Begin,
     /// What comes next in it.
     Item(&'a LogItem<'b>),
-}
-
-/// That the log may have records which this build does not know, at the first segment that says so.
-fn needs_newer(log: &LogExamination) -> Option<Finding> {
-    let mut files =
-        log.files.iter().filter_map(|file| log.segments.get(&file.file.path).map(|segment| (file, segment)));
-    files.find_map(|(file, segment)| match &segment.header {
-        HeaderState::Intact(header) => {
-            header.check_level(&file.file.path, LEVEL).err().map(|error| Finding::of_segment_error(&error))
-        }
-        _ => None,
-    })
 }
 
 /// What the database says of the logs of the store in `dir`, if there is one.

@@ -227,6 +227,8 @@ impl LogCursor {
                 let place = self.enter(segment);
                 self.tell(place, wrong.finding(&self.path(segment)), Vec::new());
             }
+            // Marks are told when a segment is entered.
+            LogItem::DamagedMarks { .. } => {}
             LogItem::BadFile { file, finding } => {
                 let place = Rc::new(Place::new(&file.path, Some(file.id), None));
                 self.tell(place, *finding, Vec::new());
