@@ -76,7 +76,9 @@ pub mod rusqlite {
     pub struct Error;
 
     pub enum ErrorCode {
+        DatabaseBusy,
         DatabaseCorrupt,
+        DatabaseLocked,
         NotADatabase,
     }
 
