@@ -36,7 +36,8 @@ fn open_told(fixture: &mut Fixture, tell: impl FnOnce(&mut Config)) -> mcplog::c
     assert!(store.recorder().record(Request::new("told", i64::try_from(now.as_millis()).unwrap(), "p", "ping")));
     store.wait_folded(PATIENCE).unwrap();
     let limits = store.limits();
-    assert!(store.stats().health.notes.is_empty());
+    let notes = store.stats().health.notes;
+    assert!(notes.is_empty(), "{notes:?}");
     store.shutdown(PATIENCE);
     limits
 }

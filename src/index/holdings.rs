@@ -9,7 +9,6 @@ use super::old_runs::OldRuns;
 use super::salvage::{Outcome, is_damage};
 use crate::ground::error::IndexError;
 use crate::ground::work::{Watch, WorkError};
-use crate::segment::number_set::NumberSet;
 use rusqlite::{Connection, Row};
 use serde::Serialize;
 use std::collections::HashSet;

@@ -97,7 +97,8 @@ mod tests {
         let refused = FoldRole::take_within(dir.path(), Duration::ZERO).unwrap_err();
         assert!(matches!(&refused, OpenError::Folding { by, .. } if *by == format!("process {}", std::process::id())));
         let is_over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
+        // The role is held until the other thread has ended.
+        let role = std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !holder.is_wanted() {
                     std::thread::yield_now();
@@ -112,7 +113,9 @@ mod tests {
             role.beat();
             role.expect_in_place(dir.path()).unwrap();
             is_over.store(true, Ordering::Relaxed);
+            role
         });
+        drop(role);
         assert!(matches!(FoldLock::try_take(dir.path(), LEVEL).unwrap(), FoldTry::Taken(_)));
     }
 }
