@@ -46,6 +46,5 @@ pub(crate) use self::http::{Proxy, chain};
 pub(crate) use config::{ProxyArgs, ProxyConfig, store_settings};
 pub(crate) use config_limits::{parse_database_size, parse_keep, parse_min_free, parse_segments_size};
 pub(crate) use diagnostics::{LogFormat, complain};
-#[cfg(test)]
 pub(crate) use recording::{KnownSchemas, known_schemas};
 pub(crate) use run::run;
