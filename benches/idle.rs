@@ -113,8 +113,8 @@ fn writers(count: usize) {
     let ids: Vec<String> = writers.iter().map(|(child, _)| child.id().to_string()).collect();
     let before: Vec<u64> = ids.iter().map(|id| busy_ns(id)).collect();
     std::thread::sleep(WATCH);
-    let holder = std::fs::read_to_string(data.join("FOLD")).unwrap_or_default();
-    let holder = holder.split_whitespace().next().unwrap_or_default().to_owned();
+    let fold_lock = std::fs::read(data.join("FOLD")).unwrap_or_default();
+    let holder = String::from_utf8_lossy(&fold_lock).split_whitespace().next().unwrap_or_default().to_owned();
     println!("us to open, to the first `record`, until that is in the log; % of a core; KiB before, KiB now");
     let mut total = 0.0;
     for ((id, before), (_, said)) in ids.iter().zip(before).zip(&writers) {

@@ -67,7 +67,7 @@ fn everything_that_reached_the_map_survives_kill_9_and_is_folded_once() {
     std::fs::create_dir_all(&fixture.config.dir).unwrap();
     let mut first = 0;
     for round in 0..12 {
-        let appended = record_and_kill(&fixture.config.dir, first, round * 331 % 2000);
+        let appended = record_and_kill(&fixture.config.dir, first, 1 + round * 331 % 2000);
         fixture.open();
         fixture.fold();
         let rows = fixture.number("SELECT count(*) FROM requests") as u64;

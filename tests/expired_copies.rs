@@ -227,7 +227,13 @@ type Way = (&'static str, fn(&mut Fixture));
 
 /// Puts the segments that were kept at first into that directory of the store.
 fn come_back(fixture: &Fixture, to: &str) {
-    directory::copy(&fixture.root().join("backup"), &fixture.dir().join(to));
+    let backup = fixture.root().join("backup");
+    std::fs::create_dir_all(fixture.dir().join(to)).unwrap();
+    for folder in std::fs::read_dir(&backup).unwrap().map(|entry| entry.unwrap()) {
+        let target = fixture.dir().join(to).join(folder.file_name());
+        let _ = std::fs::remove_dir_all(&target);
+        directory::copy(&folder.path(), &target);
+    }
 }
 
 /// Every way that there is from what lies in the store's directory, or is recorded again, to rows.

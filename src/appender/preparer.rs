@@ -93,7 +93,7 @@ impl Preparer {
             .at("prepare a segment in", &self.wal_dir)?;
         match log {
             OrderedLog::Existing(home) => {
-                let segment = PreparedSegment::create_in(&home.path().to_owned(), home, id, bytes)?;
+                let segment = PreparedSegment::create_in(home.path(), &home, id, bytes)?;
                 Ok(Prepared { segment, folder: None })
             }
             OrderedLog::New { store, writer } => {
@@ -102,7 +102,7 @@ impl Preparer {
                 let folder = NewFolder::create(&self.wal_dir, store, writer)?;
                 sabotage::at(Spot::PrepareFirst, &self.wal_dir).at("prepare a segment in", &self.wal_dir)?;
                 let home = LogHome::of_new(&folder, WriterFolder::within(&self.wal_dir, writer).path)?;
-                let segment = PreparedSegment::create_in(folder.path(), home, id, bytes)?;
+                let segment = PreparedSegment::create_in(folder.path(), &home, id, bytes)?;
                 Ok(Prepared { segment, folder: Some(folder) })
             }
         }

@@ -14,7 +14,8 @@ use crate::index::migration::is_copy;
 use crate::query::aside::newest_in_database;
 use crate::segment::directory::sync_directory;
 use crate::segment::quarantine;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -123,6 +124,15 @@ impl Copies {
         }
         let files = deleted.join(", ");
         tracing::info!(files, "deleted copies: everything in them is older than keep_rows_age_ms");
+        let folders: HashSet<_> = gone.iter().filter_map(|copy| copy.path().parent()).collect();
+        for folder in folders.into_iter().filter(|folder| folder.parent() == Some(&self.quarantine_dir)) {
+            match std::fs::remove_dir(folder) {
+                // What has another name stays, and the folder with it.
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => sync_directory(folder)?,
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                removed => removed.at("remove", folder)?,
+            }
+        }
         for dir in [&self.quarantine_dir, &self.dir] {
             if dir.is_dir() {
                 sync_directory(dir)?;

@@ -24,6 +24,8 @@ fn newest_readable(reader: &mut SegmentReader) -> (i64, bool) {
     loop {
         match reader.next() {
             Ok(Item::Frame(frame)) => match Record::decode(frame.payload) {
+                // Who writes is no event: an import records old ones today.
+                Ok(Record::WriterBegan(_) | Record::WriterEnded(_)) => {}
                 Ok(record) => newest = newest.max(record.happened_at()),
                 Err(_) => is_whole = false,
             },
@@ -41,6 +43,7 @@ mod tests {
     use crate::event::Request;
     use crate::ground::clock::now_ms;
     use crate::ground::position::{SegmentId, Sequence, WriterId};
+    use crate::record::record::WriterEndedRecord;
     use crate::segment::format::LogIdentity;
     use crate::segment::writer::PreparedSegment;
     use std::os::unix::fs::FileExt;
@@ -57,6 +60,9 @@ mod tests {
             Record::from(crate::Event::Request(Request::new("request", ts, "p", "ping"))).encode(&mut payload);
             writer.append(&payload).unwrap();
         }
+        let mut ended = Vec::new();
+        Record::WriterEnded(WriterEndedRecord { ended_at: 2_000 }).encode(&mut ended);
+        writer.append(&ended).unwrap();
         assert_eq!(newest_event(&path), 1_000);
         let end = writer.extent().end;
         writer.append(b"\xff\x01 of a kind that nobody knows yet").unwrap();

@@ -108,7 +108,8 @@ impl Retirement {
             return Ok(false);
         }
         let retention = LogRetention::new(limits);
-        let (mut plan, knows_kept) = self.plan(index, sources, &retirable, &retention, aged_at_ms)?;
+        let lets_go_of_kept = retention.is_limited() || expired_before.is_some();
+        let (mut plan, knows_kept) = self.plan(index, sources, &retirable, &retention, lets_go_of_kept, aged_at_ms)?;
         let has_read_all = self.expire(&mut plan, expired_before) && knows_kept;
         // If this fails half-way, the next look comes at once.
         self.has_more = true;
@@ -129,6 +130,7 @@ impl Retirement {
         sources: &Sources,
         retirable: &[Retirable],
         retention: &LogRetention,
+        lets_go_of_kept: bool,
         aged_at_ms: i64,
     ) -> Result<(RetirementPlan, bool), RetireError> {
         let faults = match &mut self.faults {
@@ -153,7 +155,7 @@ impl Retirement {
             let files = files.into_iter().filter(|file| retirable.has(source, file.id));
             folded.extend(files.filter_map(|file| FoldedSegment::read(writer, file, false, faults)));
         }
-        if !retention.is_limited() {
+        if !lets_go_of_kept {
             return Ok((RetirementPlan::new(folded, retention, aged_at_ms), true));
         }
         if self.kept.look()? {

@@ -6,79 +6,58 @@
 
 use super::checkpoint::Checkpoint;
 use super::digest_table::ChangedDigests;
+use super::event_time::happened_at;
 use super::expiry::Expiry;
 use super::fence::Fence;
-use super::fold_runs::{FoldId, FoldRuns};
+use super::fold_runs::{FoldId, FoldRuns, FoldedRecord};
 use super::held::Held;
-use super::missing_records::{self, MissingRun};
+use super::missing_records;
 use super::name_numbers::NameNumbers;
-use super::newer_records::{self, NewerRecord};
-use super::quarantine::{self, Quarantined};
+use super::newer_records::NewerRecord;
 use super::request_rows::{NewRow, RequestRows};
 use super::rollup_table::RollupChanges;
 use super::sqlite_wal::note_doubt;
 use super::writers::{self, WriterRow};
 use super::{schema_history, session_table};
-use crate::fold::fold::{Mutation, SchemaSighting};
-use crate::fold::session_facts::{RequestFacts, SessionFacts};
+use crate::fold::fold::Mutation;
+use crate::fold::session_facts::SessionFacts;
 use crate::ground::clock::now_ms;
 use crate::ground::error::IndexError;
-use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
+use crate::ground::position::{Sequence, WriterId};
 use crate::record::id::{Id, IdBuffer};
-use crate::record::record::{ClockStepRecord, GapRecord};
+use crate::record::record::ClockStepRecord;
 use crate::record::request::RequestRecord;
-use crate::segment::reader::FrameAt;
-use rusqlite::types::Value;
-use rusqlite::{Connection, Transaction, params, params_from_iter};
+use rusqlite::{Connection, Transaction, params};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// Where a row of another database has what is another number here.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RowPlaces {
-    /// The column of its id.
-    pub(super) id: Option<usize>,
-    /// The column of its writer.
-    pub(super) writer: Option<usize>,
-}
-
 /// A batch under way.
 pub(crate) struct Batch<'c> {
-    transaction: Transaction<'c>,
-    connection: &'c Connection,
+    pub(super) transaction: Transaction<'c>,
+    pub(super) connection: &'c Connection,
     rows: RequestRows<'c>,
     path: &'c Path,
-    names: &'c mut NameNumbers,
+    pub(super) names: &'c mut NameNumbers,
     sessions: HashMap<i64, TouchedSession>,
     rollups: RollupChanges,
     /// What is expired, and what is done about it.
-    expiry: &'c mut Expiry,
+    pub(super) expiry: &'c mut Expiry,
     /// What time rows without a time of their own get: Unix milliseconds.
-    noted_at: i64,
+    pub(super) noted_at: i64,
     /// How many requests of the batch came too late, because they are from before `kept_since`.
     late_requests: u64,
     /// How many sightings of schemas did.
     late_sightings: u64,
     /// Whether anything else did, which expiring has to look for.
-    has_stale: bool,
+    pub(super) has_stale: bool,
     /// Whose records it folds.
     writers: HashMap<WriterId, WriterRow>,
     /// Which ids they get; `None` before the first.
     runs: Option<FoldRuns>,
     fence: &'c mut Fence,
     wal_in_doubt: &'c AtomicBool,
-}
-
-/// A record that has its place in the order of folding.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FoldedRecord {
-    pub(super) id: FoldId,
-    pub(super) writer: WriterId,
-    /// Its writer's number in table `writers`.
-    pub(super) writer_number: i64,
-    pub(super) sequence: Sequence,
 }
 
 /// A session that the batch says something about.
@@ -197,7 +176,7 @@ impl<'c> Batch<'c> {
                 }
                 Mutation::Gap(gap) => {
                     self.has_stale |= gap.to_ts < kept_since;
-                    self.add_gap(*record, *gap)?;
+                    missing_records::add_dropped(&self.transaction, *record, *gap)?;
                     continue;
                 }
                 Mutation::ClockStep(step) => {
@@ -225,141 +204,6 @@ impl<'c> Batch<'c> {
         self.add_requests(&requests)
     }
 
-    /// Adds what another database has on record of a session.
-    pub(super) fn restore_session(&mut self, session_id: &str, facts: SessionFacts) -> rusqlite::Result<()> {
-        self.has_stale |= facts.started_at().max(facts.last_seen_at()) < self.expiry.kept_since;
-        self.add_facts(Id::new(session_id), facts)
-    }
-
-    /// Adds a sighting that another database has on record: also one from before everything is kept, which says what was
-    /// current then.
-    pub(super) fn restore_sighting(
-        &mut self,
-        writer: WriterId,
-        sequence: Sequence,
-        seen: &SchemaSighting<'_>,
-    ) -> rusqlite::Result<()> {
-        let writer_number = self.number(writer)?;
-        let id = self.take_id(writer_number, sequence)?;
-        let record = FoldedRecord { id, writer, writer_number, sequence };
-        schema_history::restore(&self.transaction, record, seen, self.expiry.kept_since)
-    }
-
-    /// Inserts a row that another database has. With `sequence` it is that record's, and takes the next id; otherwise its
-    /// table numbers it anew. Its writer's number is the one of this database.
-    pub(super) fn restore_row(
-        &mut self,
-        insert: &str,
-        values: &mut [Value],
-        places: RowPlaces,
-        writer: WriterId,
-        sequence: Option<Sequence>,
-    ) -> rusqlite::Result<()> {
-        if let Some(value) = places.writer.and_then(|at| values.get_mut(at)) {
-            *value = Value::Integer(self.number(writer)?);
-        }
-        if let Some(value) = places.id.and_then(|at| values.get_mut(at)) {
-            *value = match sequence {
-                Some(sequence) => {
-                    let number = self.number(writer)?;
-                    Value::Integer(self.take_id(number, sequence)?.0)
-                }
-                None => Value::Null,
-            };
-        }
-        self.transaction.prepare_cached(insert)?.execute(params_from_iter(values.iter())).map(|_| ())
-    }
-
-    /// Adds a version that another database has on record.
-    pub(super) fn restore_version(&mut self, key: [&str; 4], payload: &str) -> rusqlite::Result<()> {
-        schema_history::restore_version(&self.transaction, key, payload, self.expiry.kept_since)
-    }
-
-    /// Whether anything named a session of that id.
-    pub(super) fn has_session(&self, session_id: &str) -> rusqlite::Result<bool> {
-        self.connection.prepare_cached("SELECT 1 FROM session_state WHERE session_id = ?1")?.exists([session_id])
-    }
-
-    /// Keeps what a session's requests added up to in another database, as far as they are not here.
-    pub(super) fn keep_sums(&mut self, session_id: &str, told: &RequestFacts) -> rusqlite::Result<()> {
-        let session = self.names.session(self.connection, session_id)?;
-        touch(&mut self.sessions, session, Id::new(session_id)).recount = true;
-        session_table::keep_sums(self.connection, session, told)
-    }
-
-    /// Puts an intact record of a writer that can't be decoded into the quarantine table. It takes the next id.
-    pub(crate) fn quarantine_record(
-        &mut self,
-        writer: WriterId,
-        segment: SegmentId,
-        frame: &FrameAt<'_>,
-        reason: &str,
-    ) -> Result<(), IndexError> {
-        let added = self.number(writer).and_then(|number| {
-            self.take_id(number, frame.sequence)?;
-            quarantine::add(&self.transaction, &self.undecodable(number, segment, frame, reason))
-        });
-        self.checked(added)
-    }
-
-    /// The same for a record that waited for a build that knows it, and has its id.
-    pub(crate) fn quarantine_kept(&mut self, record: &NewerRecord, reason: &str) -> Result<(), IndexError> {
-        let added = self.number(record.writer).and_then(|number| {
-            quarantine::add(&self.transaction, &self.undecodable(number, record.segment, &record.frame(), reason))
-        });
-        self.checked(added)
-    }
-
-    /// Keeps an intact record of that kind and version, which a newer build wrote, for a build that knows it. It takes the
-    /// next id.
-    pub(crate) fn keep_newer(
-        &mut self,
-        writer: WriterId,
-        segment: SegmentId,
-        frame: &FrameAt<'_>,
-        kind: (u8, u8),
-    ) -> Result<(), IndexError> {
-        let added = self.number(writer).and_then(|number| {
-            let id = self.take_id(number, frame.sequence)?;
-            newer_records::add(&self.transaction, (id, number), segment, frame, kind, self.noted_at)
-        });
-        self.checked(added)
-    }
-
-    /// Takes records of that kind and version out of those that wait, by [`newer_records::take`].
-    pub(crate) fn take_newer(
-        &mut self,
-        kind: (u8, u8),
-        records_max: usize,
-        bytes_max: usize,
-    ) -> Result<Vec<NewerRecord>, IndexError> {
-        self.checked(newer_records::take(&self.transaction, kind, records_max, bytes_max))
-    }
-
-    /// Notes bytes of a writer's log that can't be read in the quarantine table.
-    pub(crate) fn quarantine_bytes(
-        &mut self,
-        writer: WriterId,
-        segment: SegmentId,
-        offset: Offset,
-        bytes: u32,
-        reason: &str,
-    ) -> Result<(), IndexError> {
-        let added = self.number(writer).and_then(|number| {
-            let place = Quarantined {
-                writer: number,
-                segment: segment.0,
-                offset: offset.0,
-                bytes: bytes.into(),
-                record: None,
-                reason,
-                noted_at: self.noted_at,
-            };
-            quarantine::add(&self.transaction, &place)
-        });
-        self.checked(added)
-    }
-
     /// Up to where a writer's log is folded, in this batch too; [`Checkpoint::START`] if nothing of it is.
     pub(crate) fn checkpoint(&mut self, writer: WriterId) -> Result<Checkpoint, IndexError> {
         let row = self.writer(writer).map(|row| row.checkpoint.unwrap_or(Checkpoint::START));
@@ -376,39 +220,6 @@ impl<'c> Batch<'c> {
     pub(crate) fn last_ts(&mut self, writer: WriterId) -> Result<Option<i64>, IndexError> {
         let last = self.writer(writer).map(|row| row.last_ts);
         self.checked(last)
-    }
-
-    /// The first number of the missing records of a writer that end with that number, if the table has any that do.
-    pub(crate) fn missing_up_to(&mut self, writer: WriterId, last: Sequence) -> Result<Option<Sequence>, IndexError> {
-        let first =
-            self.number(writer).and_then(|number| missing_records::first_up_to(&self.transaction, number, last.0));
-        self.checked(first.map(|first| first.map(Sequence)))
-    }
-
-    /// Notes that the records of a writer with the numbers from `first` to `last` are lost; together they take an id.
-    /// `before` and `behind` are the times of the records next to them, as far as these are known. What was noted of
-    /// records from `first` on gives way.
-    pub(crate) fn note_missing(
-        &mut self,
-        writer: WriterId,
-        (first, last): (u64, u64),
-        before: Option<i64>,
-        behind: Option<i64>,
-    ) -> Result<(), IndexError> {
-        // Of what nobody knows the time was recorded by then.
-        let behind = behind.unwrap_or(self.noted_at);
-        let before = before.unwrap_or(behind);
-        let (from_ts, to_ts) = (before.min(behind), before.max(behind));
-        self.has_stale |= to_ts < self.expiry.kept_since;
-        let noted = self.number(writer).and_then(|number| {
-            let run = MissingRun { writer: number, first, last, from_ts, to_ts };
-            if missing_records::update(&self.transaction, run)? {
-                return Ok(());
-            }
-            let id = self.take_id(number, Sequence(first))?;
-            missing_records::add(&self.transaction, id, run)
-        });
-        self.checked(noted)
     }
 
     /// Notes that a writer is dead: whoever folds took the lock of its folder. Unless its log says that it ended, it died,
@@ -478,8 +289,13 @@ impl<'c> Batch<'c> {
         Ok(())
     }
 
+    /// Has the sums of a session counted again when the batch ends.
+    pub(super) fn recount(&mut self, session: i64, session_id: &str) {
+        touch(&mut self.sessions, session, Id::new(session_id)).recount = true;
+    }
+
     /// The row of a writer, which this transaction reads once.
-    fn writer(&mut self, writer: WriterId) -> rusqlite::Result<&mut WriterRow> {
+    pub(super) fn writer(&mut self, writer: WriterId) -> rusqlite::Result<&mut WriterRow> {
         Ok(match self.writers.entry(writer) {
             Entry::Occupied(row) => row.into_mut(),
             Entry::Vacant(place) => place.insert(WriterRow::of(self.connection, writer)?),
@@ -487,12 +303,12 @@ impl<'c> Batch<'c> {
     }
 
     /// The number of a writer in table `writers`.
-    fn number(&mut self, writer: WriterId) -> rusqlite::Result<i64> {
+    pub(super) fn number(&mut self, writer: WriterId) -> rusqlite::Result<i64> {
         self.writer(writer).map(|row| row.number)
     }
 
     /// The next id, for a record of that writer, by its number in the table.
-    fn take_id(&mut self, writer: i64, sequence: Sequence) -> rusqlite::Result<FoldId> {
+    pub(super) fn take_id(&mut self, writer: i64, sequence: Sequence) -> rusqlite::Result<FoldId> {
         let runs = match &mut self.runs {
             Some(runs) => runs,
             none => none.insert(FoldRuns::read(self.connection)?),
@@ -537,7 +353,7 @@ impl<'c> Batch<'c> {
         Ok(())
     }
 
-    fn add_facts(&mut self, id: Id<'_>, mut facts: SessionFacts) -> rusqlite::Result<()> {
+    pub(super) fn add_facts(&mut self, id: Id<'_>, mut facts: SessionFacts) -> rusqlite::Result<()> {
         if let Some(announcement) = &mut facts.announcement {
             self.names.name_session(self.connection, announcement)?;
         }
@@ -545,17 +361,6 @@ impl<'c> Batch<'c> {
         let touched = touch(&mut self.sessions, session, id);
         touched.facts = std::mem::take(&mut touched.facts).merge(facts);
         Ok(())
-    }
-
-    fn add_gap(&self, record: FoldedRecord, gap: GapRecord) -> rusqlite::Result<()> {
-        let events = i64::try_from(gap.events).unwrap_or(i64::MAX);
-        let FoldedRecord { id, writer_number, sequence, .. } = record;
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO gaps (id, from_ts, to_ts, events, writer, sequence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![id.0, gap.from_ts, gap.to_ts, events, writer_number, sequence.0])
-            .map(|_| ())
     }
 
     fn add_clock_step(&self, id: FoldId, step: ClockStepRecord) -> rusqlite::Result<()> {
@@ -566,25 +371,7 @@ impl<'c> Batch<'c> {
             .map(|_| ())
     }
 
-    fn undecodable<'a>(
-        &self,
-        writer: i64,
-        segment: SegmentId,
-        frame: &FrameAt<'a>,
-        reason: &'a str,
-    ) -> Quarantined<'a> {
-        Quarantined {
-            writer,
-            segment: segment.0,
-            offset: frame.offset.0,
-            bytes: frame.payload.len() as u64,
-            record: Some((frame.sequence.0, frame.payload)),
-            reason,
-            noted_at: self.noted_at,
-        }
-    }
-
-    fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, IndexError> {
+    pub(super) fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, IndexError> {
         result.map_err(|source| IndexError::Sqlite { path: self.path.to_owned(), source })
     }
 }
@@ -601,18 +388,4 @@ fn touch<'s>(sessions: &'s mut HashMap<i64, TouchedSession>, session: i64, id: I
     sessions
         .entry(session)
         .or_insert_with(|| TouchedSession { session_id: id.text().into_owned(), ..TouchedSession::default() })
-}
-
-/// When an event happened, in Unix milliseconds; `None` for what is no event.
-fn happened_at(mutation: &Mutation<'_>) -> Option<i64> {
-    match mutation {
-        Mutation::Request(request) => Some(request.ts),
-        Mutation::CutRequest(cut) => Some(cut.record().ts),
-        Mutation::Session(_, facts) => {
-            let announced_at = facts.announcement.as_ref().map(|announcement| announcement.started_at);
-            announced_at.max(facts.closes.map(|closes| closes.last_at))
-        }
-        Mutation::SchemaSighting(sighting) => Some(sighting.ts),
-        Mutation::Gap(_) | Mutation::ClockStep(_) | Mutation::WriterBegan(_) | Mutation::WriterEnded(_) => None,
-    }
 }

@@ -1,7 +1,7 @@
 //! Table `checkpoint`: up to where each writer's log is folded. It commits with the rows that it speaks of; `batch.rs`
 //! writes it.
 
-use super::writers;
+use super::writer_column;
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::segment::format::FRAMES_OFFSET;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -24,7 +24,7 @@ pub(crate) fn read_all(connection: &Connection) -> rusqlite::Result<Vec<(WriterI
     let sql = "SELECT w.writer, c.segment, c.offset, c.sequence
                FROM checkpoint AS c JOIN writers AS w ON w.id = c.writer ORDER BY c.writer";
     let mut select = connection.prepare_cached(sql)?;
-    let rows = select.query_map([], |row| Ok((writers::read_id(row, 0)?, read_from(row, 1)?)))?;
+    let rows = select.query_map([], |row| Ok((writer_column::read(row, 0)?, read_from(row, 1)?)))?;
     rows.collect()
 }
 

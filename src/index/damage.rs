@@ -3,7 +3,7 @@
 //! Runs on the compactor. Table `quarantine` also has records that can't be decoded; this file passes over them.
 
 use super::database::Index;
-use super::writers;
+use super::writer_column;
 use crate::ground::error::IndexError;
 use crate::ground::position::{Offset, SegmentId, WriterId};
 use crate::segment::number_set::NumberSet;
@@ -27,7 +27,7 @@ pub(crate) fn damaged_segments<T: FromIterator<(WriterId, SegmentId)>>(connectio
             "SELECT DISTINCT w.writer, q.segment FROM quarantine AS q JOIN writers AS w ON w.id = q.writer
              WHERE q.sequence IS NULL",
         )?
-        .query_map([], |row| Ok((writers::read_id(row, 0)?, SegmentId(row.get(1)?))))?
+        .query_map([], |row| Ok((writer_column::read(row, 0)?, SegmentId(row.get(1)?))))?
         .collect()
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn missing_numbers(connection: &Connection) -> rusqlite::Result<HashM
     let mut runs = select.query([])?;
     while let Some(run) = runs.next()? {
         let (first, records): (u64, u64) = (run.get(1)?, run.get(2)?);
-        let of_writer = missing.entry(writers::read_id(run, 0)?).or_default();
+        let of_writer = missing.entry(writer_column::read(run, 0)?).or_default();
         of_writer.insert_all(first, first.saturating_add(records).saturating_sub(1));
     }
     Ok(missing)

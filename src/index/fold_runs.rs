@@ -6,12 +6,22 @@
 //!
 //! Nothing is remembered from one transaction to the next. The table itself says which id comes next.
 
-use crate::ground::position::Sequence;
+use crate::ground::position::{Sequence, WriterId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// The number of a row: the order of folding in one database. (writer, sequence) names the record, in any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FoldId(pub(crate) i64);
+
+/// A record that has its place in the order of folding.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FoldedRecord {
+    pub(super) id: FoldId,
+    pub(super) writer: WriterId,
+    /// Its writer's number in table `writers`.
+    pub(super) writer_number: i64,
+    pub(super) sequence: Sequence,
+}
 
 /// The ids that a transaction gives out. Nothing is written before it ends: whether the records are folded already, the
 /// checkpoints say by then, and the table never has to refuse one.

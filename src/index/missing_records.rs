@@ -2,9 +2,10 @@
 //!
 //! Runs on the compactor, within a transaction of the caller's. Missing records that follow each other are one row.
 
-use super::fold_runs::FoldId;
-use super::writers;
+use super::fold_runs::{FoldId, FoldedRecord};
+use super::writer_column;
 use crate::ground::position::WriterId;
+use crate::record::record::GapRecord;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Records with the numbers from `first` to `last` of one writer are missing.
@@ -30,7 +31,7 @@ pub(crate) fn read_all(connection: &Connection) -> rusqlite::Result<Vec<ToldRun>
     let rows = select.query_map([], |row| {
         let (first, events): (u64, u64) = (row.get(1)?, row.get(2)?);
         let last = first.saturating_add(events - 1);
-        Ok((writers::read_id(row, 0)?, (first, last), (row.get(3)?, row.get(4)?)))
+        Ok((writer_column::read(row, 0)?, (first, last), (row.get(3)?, row.get(4)?)))
     })?;
     // Of a damaged database what can be read.
     Ok(rows.map_while(Result::ok).filter(|(_, (_, last), _)| *last <= 1 << 62).collect())
@@ -64,5 +65,17 @@ pub(super) fn add(connection: &Connection, id: FoldId, run: MissingRun) -> rusql
             "INSERT INTO gaps (id, from_ts, to_ts, events, missing, writer, sequence) VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6)",
         )?
         .execute(params![id.0, from_ts, to_ts, last - first + 1, writer, first])
+        .map(|_| ())
+}
+
+/// Adds the row of events that were dropped before they were recorded, of which a record tells.
+pub(super) fn add_dropped(connection: &Connection, record: FoldedRecord, gap: GapRecord) -> rusqlite::Result<()> {
+    let events = i64::try_from(gap.events).unwrap_or(i64::MAX);
+    let FoldedRecord { id, writer_number, sequence, .. } = record;
+    connection
+        .prepare_cached(
+            "INSERT INTO gaps (id, from_ts, to_ts, events, writer, sequence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![id.0, gap.from_ts, gap.to_ts, events, writer_number, sequence.0])
         .map(|_| ())
 }

@@ -14,6 +14,7 @@ pub(crate) mod damage;
 pub(crate) mod database;
 pub(crate) mod database_copy;
 mod digest_table;
+mod event_time;
 mod expiry;
 pub(crate) mod expiry_plan;
 pub(crate) mod expiry_turn;
@@ -36,6 +37,7 @@ pub(crate) mod replacement;
 mod request_columns;
 pub(crate) mod request_rows;
 pub(crate) mod restore;
+mod restoring;
 mod rollup_table;
 pub(crate) mod row_retention;
 pub(crate) mod salvage;
@@ -46,8 +48,10 @@ mod step_size;
 pub(crate) mod store_id;
 #[cfg(test)]
 mod tests;
+mod unfoldable;
 mod used_names;
 #[cfg(test)]
 mod version_tests;
 pub(crate) mod wal_readers;
+mod writer_column;
 mod writers;

@@ -9,7 +9,7 @@
 //! would have to say for each record whether it is folded.
 
 use super::fold_runs::FoldId;
-use super::writers;
+use super::writer_column;
 use crate::ground::position::{Offset, SegmentId, Sequence, WriterId};
 use crate::segment::reader::FrameAt;
 use rusqlite::{Connection, params};
@@ -98,7 +98,7 @@ pub(super) fn take(
     let mut statement = connection.prepare_cached(delete)?;
     let read = |row: &rusqlite::Row<'_>| {
         Ok(NewerRecord {
-            writer: writers::read_id(row, 0)?,
+            writer: writer_column::read(row, 0)?,
             id: FoldId(row.get(1)?),
             sequence: Sequence(row.get(2)?),
             segment: SegmentId(row.get(3)?),

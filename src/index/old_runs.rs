@@ -5,7 +5,8 @@
 //! Runs on the thread that rebuilds, by a connection that only reads.
 
 use super::old_rows::OldRows;
-use super::writers::{self, OldWriter};
+use super::writer_column;
+use super::writers::OldWriter;
 use crate::ground::position::{Sequence, WriterId};
 use crate::ground::work::WorkError;
 use crate::segment::number_set::NumberSet;
@@ -52,7 +53,7 @@ impl OldRuns {
         if !outcome.is_sound {
             // The index has every id, too.
             let sql = "SELECT id, writer FROM writers INDEXED BY sqlite_autoindex_writers_1";
-            let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, writers::read_id(row, 1)?));
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, writer_column::read(row, 1)?));
             for (number, writer) in rows.index_rows(sql, read)?.unwrap_or_default() {
                 writers.entry(number).or_insert_with(|| OldWriter::new(writer));
             }

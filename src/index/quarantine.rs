@@ -2,7 +2,7 @@
 //!
 //! Runs on the compactor, within a transaction of the caller's, and by connections that only read.
 
-use super::writers;
+use super::writer_column;
 use crate::ground::position::WriterId;
 use rusqlite::{Connection, ToSql, params};
 
@@ -52,7 +52,7 @@ pub(super) fn expired(
     let mut expired = Vec::new();
     while let Some(row) = rows.next()? {
         let is_record: bool = row.get(2)?;
-        if is_record || !is_present(writers::read_id(row, 1)?) {
+        if is_record || !is_present(writer_column::read(row, 1)?) {
             expired.push(row.get(0)?);
         }
     }

@@ -4,13 +4,13 @@
 //! The log was folded into the new database before, and has the say where both have a record: its bytes are checked, those
 //! of a row are not. Runs on the thread that rebuilds.
 
-use super::batch::RowPlaces;
 use super::database::Index;
 use super::fence;
 use super::logged::Logged;
 use super::old_rows::{OldRows, failed_at};
 use super::old_runs::OldRuns;
 use super::request_rows::REQUESTS_PER_STATEMENT;
+use super::restoring::RowPlaces;
 use super::salvage::Fate;
 use crate::fold::fold::Mutation;
 use crate::fold::session_facts::SessionFacts;
@@ -185,7 +185,7 @@ impl Index {
         let is_of_records = !matches!(table, "quarantine" | "age_clock");
         let last_possible = if is_of_records { old.last_possible } else { 0 };
         let column = |name: &str| columns.iter().position(|column| column == name);
-        let (id_at, writer_at) = (column("id"), column("writer"));
+        let (id_at, writer_at, sequence_at) = (column("id"), column("writer"), column("sequence"));
         let mut batch = self.begin()?;
         rows.each_row(table, "id", &select, last_possible, watch, &mut |row| {
             match is_left_out(row) {
@@ -195,17 +195,21 @@ impl Index {
             }
             let values = (1..=columns.len()).map(|at| row.get(at)).collect::<rusqlite::Result<Vec<Value>>>();
             let (Ok(mut values), Ok(id)) = (values, row.get::<_, i64>(0)) else { return Ok(Fate::Damaged) };
-            let number = writer_at.and_then(|at| match values.get(at) {
+            let number = |at: Option<usize>| match at.and_then(|at| values.get(at)) {
                 Some(Value::Integer(number)) => Some(*number),
                 _ => None,
-            });
-            let (writer, sequence) = match number {
-                Some(number) if !is_of_records => (old.runs.writer(number), None),
+            };
+            // Where the row says itself whose record it is of, nobody else is asked.
+            let told = number(writer_at).map(|writer| old.runs.writer(writer));
+            let sequence = number(sequence_at).and_then(|sequence| u64::try_from(sequence).ok()).map(Sequence);
+            let (writer, sequence) = match (told, sequence) {
+                (Some(writer), sequence) if !is_of_records || sequence.is_some() => (writer, sequence),
                 _ => {
                     let (writer, sequence) = old.runs.record(id);
-                    (writer, Some(sequence).filter(|_| is_of_records))
+                    (writer, Some(sequence))
                 }
             };
+            let sequence = sequence.filter(|_| is_of_records);
             let places = RowPlaces { id: id_at.filter(|_| table != "age_clock"), writer: writer_at };
             match batch.restore_row(&insert, &mut values, places, writer, sequence) {
                 Ok(()) => Ok(Fate::Read),

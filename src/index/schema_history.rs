@@ -17,7 +17,7 @@
 //! A sighting from before the time since which rows are kept says what was current then; it changes nothing but for the
 //! first one, which is `initial`.
 
-use super::batch::FoldedRecord;
+use super::fold_runs::FoldedRecord;
 use crate::fold::fold::SchemaSighting;
 use crate::fold::schema_diff::{Change, diff, initial, updated};
 use rusqlite::types::FromSql;

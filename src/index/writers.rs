@@ -4,9 +4,10 @@
 //! folder of its log, because the checkpoint beside it is what tells a folder that a power cut brought back from a new one.
 
 use super::checkpoint::{self, Checkpoint};
+use super::writer_column;
 use crate::fold::fold::WriterBegan;
 use crate::ground::position::WriterId;
-use rusqlite::types::{Type, Value};
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 /// A writer as the tables have it when a transaction first meets it, and what the transaction makes of it.
@@ -46,7 +47,7 @@ impl OldWriter {
 
     /// Reads the columns from `at` on.
     pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Self> {
-        let mut old = Self::new(read_id(row, at)?);
+        let mut old = Self::new(writer_column::read(row, at)?);
         for (index, column) in old.columns.iter_mut().enumerate() {
             *column = row.get(at + 1 + index)?;
         }
@@ -146,15 +147,6 @@ pub(super) fn note_dead(connection: &Connection, number: i64, died_at: i64) -> r
     connection.prepare_cached(sql)?.execute(params![number, died_at]).map(|_| ())
 }
 
-/// A writer's id in a column.
-pub(super) fn read_id(row: &Row<'_>, at: usize) -> rusqlite::Result<WriterId> {
-    let text = row.get_ref(at)?.as_str()?;
-    WriterId::from_text(text).ok_or_else(|| {
-        let error = format!("expected a UUID, found {} bytes of text", text.len());
-        rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into())
-    })
-}
-
 /// Removes writers with numbers behind `after` and up to `last` of which nothing is left: no row is theirs, no file may
 /// come back, and all that is said of them happened before `kept_since` (Unix milliseconds).
 pub(super) fn expire(
@@ -170,7 +162,7 @@ pub(super) fn expire(
                  AND NOT EXISTS (SELECT 1 FROM quarantine WHERE writer = w.id)";
     let gone = connection
         .prepare_cached(sql)?
-        .query_map(params![after, last, i64::MIN, kept_since], |row| Ok((read_id(row, 0)?, row.get(1)?)))?
+        .query_map(params![after, last, i64::MIN, kept_since], |row| Ok((writer_column::read(row, 0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<Vec<(WriterId, i64)>>>()?;
     for (_, number) in gone.into_iter().filter(|(writer, _)| !is_present(*writer)) {
         connection.prepare_cached("DELETE FROM checkpoint WHERE writer = ?1")?.execute([number])?;

@@ -111,13 +111,14 @@ mod tests {
         let place = WriterFolder::within(wal.path(), WRITER).path;
         let new = NewFolder::create(wal.path(), StoreId([5; 16]), WRITER).unwrap();
         let home = LogHome::of_new(&new, place.clone()).unwrap();
-        let first = PreparedSegment::create_in(new.path(), home.clone(), SegmentId(1), 65536).unwrap();
+        let first = PreparedSegment::create_in(new.path(), &home, SegmentId(1), 65536).unwrap();
         let (mut writer, syncer) = first.activate(LogIdentity::sample(WRITER), Sequence(1), 5).unwrap();
         drop(new.into_place().unwrap());
         assert!(home.is_in_place().unwrap());
         // One that is only prepared holds it as well.
-        let next = PreparedSegment::create_in(&place, home, SegmentId(2), 65536).unwrap();
+        let next = PreparedSegment::create_in(&place, &home, SegmentId(2), 65536).unwrap();
         next.discard();
+        drop(home);
         assert!(probe(&place).unwrap());
         // The last frame, and then the last mark.
         writer.append(b"the last one").unwrap();

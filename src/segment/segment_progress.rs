@@ -1,14 +1,13 @@
-//! How far a segment of the running store has come: three words that its writer, its syncer and the compactor share.
+//! How far a segment of this process's log has come: two words that its writer and its syncer share.
 
 use super::format::Extent;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Published, durable, sealed; each only ever grows. Every store is a release and every load an acquire, so that
+/// Published, sealed; each only ever grows. Every store is a release and every load an acquire, so that
 /// whoever sees an extent also sees the bytes before it.
 #[derive(Debug)]
 pub(crate) struct SegmentProgress {
     published: AtomicU64,
-    durable: AtomicU64,
     /// Zero until the segment is sealed.
     sealed: AtomicU64,
 }
@@ -16,13 +15,13 @@ pub(crate) struct SegmentProgress {
 impl SegmentProgress {
     pub(crate) const fn new() -> Self {
         let empty = Extent::EMPTY.to_word();
-        Self { published: AtomicU64::new(empty), durable: AtomicU64::new(empty), sealed: AtomicU64::new(0) }
+        Self { published: AtomicU64::new(empty), sealed: AtomicU64::new(0) }
     }
 
-    /// The progress of a segment that was sealed by an earlier run: all of it is published and durable.
+    /// The progress of a segment that takes no more frames: all of it is published.
     pub(crate) const fn of_sealed(extent: Extent) -> Self {
         let word = extent.to_word();
-        Self { published: AtomicU64::new(word), durable: AtomicU64::new(word), sealed: AtomicU64::new(word) }
+        Self { published: AtomicU64::new(word), sealed: AtomicU64::new(word) }
     }
 
     /// Up to here readers may see frames. Stored by the appender.
@@ -32,15 +31,6 @@ impl SegmentProgress {
 
     pub(crate) fn set_published(&self, extent: Extent) {
         self.published.store(extent.to_word(), Ordering::Release);
-    }
-
-    /// Up to here a power cut leaves frames. Stored by the syncer.
-    pub(crate) fn durable(&self) -> Extent {
-        Extent::from_word(self.durable.load(Ordering::Acquire))
-    }
-
-    pub(crate) fn set_durable(&self, extent: Extent) {
-        self.durable.store(extent.to_word(), Ordering::Release);
     }
 
     /// Where the segment ends, once nothing more comes. Stored by the syncer.

@@ -63,7 +63,6 @@ impl SegmentSyncer {
             self.name_is_durable = true;
         }
         self.write_mark(published, None);
-        self.progress.set_durable(published);
         Ok(published)
     }
 

@@ -31,18 +31,18 @@ pub(crate) struct PreparedSegment {
 impl PreparedSegment {
     /// Allocates and populates the file for segment `id` of that log, whose folder is at `dir`: in its place, or still
     /// under the name with which it is born.
-    pub(crate) fn create_in(dir: &Path, home: LogHome, id: SegmentId, bytes: u32) -> Result<Self, PathError> {
+    pub(crate) fn create_in(dir: &Path, home: &LogHome, id: SegmentId, bytes: u32) -> Result<Self, PathError> {
         let path = dir.join(prepared_name(id));
         let mut salt = [0; 4];
         rustix::rand::getrandom(&mut salt, rustix::rand::GetRandomFlags::empty()).at("get randomness for", &path)?;
         let (frames, header_page) = file::create(&path, bytes, home.lock.clone())?;
-        Ok(Self { id, dir: dir.to_owned(), home, salt: u32::from_le_bytes(salt), frames, header_page })
+        Ok(Self { id, dir: dir.to_owned(), home: home.clone(), salt: u32::from_le_bytes(salt), frames, header_page })
     }
 
     /// The same in a folder that nobody locks.
     #[cfg(test)]
     pub(crate) fn create(dir: &Path, id: SegmentId, bytes: u32) -> Result<Self, PathError> {
-        Self::create_in(dir, LogHome::unlocked(dir)?, id, bytes)
+        Self::create_in(dir, &LogHome::unlocked(dir)?, id, bytes)
     }
 
     pub(crate) fn id(&self) -> SegmentId {

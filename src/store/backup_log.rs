@@ -41,7 +41,7 @@ pub(super) fn copy_folders(
 ) -> Result<ControlFlow<()>, OpenError> {
     let found = writer_folders(from)?;
     let folders: Vec<WriterFolder> = found.folders.into_iter().chain(found.unborn).collect();
-    if folders.is_empty() {
+    if !from.exists() {
         return Ok(ControlFlow::Continue(()));
     }
     create_private_dir(to)?;

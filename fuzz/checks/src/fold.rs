@@ -1,5 +1,5 @@
-//! What must hold of folding: whatever the events, their order and their batches, the tables are what a plain reading
-//! of the rules gives, also where the store was closed and opened in between.
+//! What must hold of folding: whatever the events, who records them, their order and their batches, the tables are what a
+//! plain reading of the rules gives, also where writers come and go in between.
 
 use crate::fold_model::{Closed, Events, Request, Schema, Session, Table, tables};
 use crate::input::Input;
@@ -13,6 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const EVENTS_MAX: usize = 200;
 /// Waiting for the folder and opening again cost milliseconds each.
 const PAUSES_MAX: usize = 6;
+/// As many have the store open at once.
+const WRITERS: usize = 4;
 
 /// The tables' columns in the model's order.
 const QUERIES: [&str; 4] = [
@@ -28,15 +30,18 @@ const QUERIES: [&str; 4] = [
 pub fn check(input: &[u8]) {
     let mut input = Input::new(input);
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let mut store = open(dir.path());
+    let mut writers: [Option<Store>; WRITERS] = [const { None }; WRITERS];
     let mut events = Events::default();
     let mut pauses = 0;
     for _ in 0..EVENTS_MAX {
         if input.is_empty() {
             break;
         }
+        let choice = input.u8();
+        let writer = usize::from(choice / 10) % WRITERS;
+        let store = writers[writer].get_or_insert_with(|| open(dir.path()));
         let recorder = store.recorder();
-        match input.u8() % 10 {
+        match choice % 10 {
             0..=4 => {
                 let request = request(&mut input);
                 recorder.record(borrowed(&request));
@@ -56,25 +61,32 @@ pub fn check(input: &[u8]) {
                 events.closes.insert(closed);
             }
             8 => {
-                let schema = schema(&mut input);
+                let mut schema = schema(&mut input);
                 let Schema { method, ts, payload, .. } = &schema;
                 // Any function of the payload will do for a hash.
                 recorder.record(mcplog::SchemaVersion::new(*ts, "p", "http://u", method, payload, payload));
+                // The writer has its id with its first record.
+                store.flush(PATIENCE).expect("in the log");
+                schema.writer = store.writer().map(|writer| writer.0).unwrap_or_default();
+                schema.place = events.schemas.len();
                 events.schemas.push(schema);
             }
             _ if pauses < PAUSES_MAX => {
                 pauses += 1;
                 if input.u8().is_multiple_of(2) {
                     store.wait_folded(PATIENCE).expect("folded");
-                } else {
+                } else if let Some(store) = writers[writer].take() {
                     shut_down(store);
-                    store = open(dir.path());
                 }
             }
             _ => {}
         }
     }
-    shut_down(store);
+    writers.into_iter().flatten().for_each(shut_down);
+    // What another one was about to fold when it ended.
+    let last = open(dir.path());
+    last.wait_expired(PATIENCE).expect("folded");
+    assert_eq!(last.shutdown(PATIENCE).health, mcplog::Health::default());
     assert_eq!(read(dir.path()), tables(&events));
 }
 
@@ -90,9 +102,9 @@ fn open(dir: &Path) -> Store {
 }
 
 fn shut_down(store: Store) {
+    // What keeps it from cleaning up, another one that folds just then for one, is not this one's fault.
     let report = store.shutdown(PATIENCE);
-    assert_eq!((report.dropped, report.left_in_log), (0, 0), "{report:?}");
-    assert_eq!(report.health, mcplog::Health::default(), "{report:?}");
+    assert_eq!(report.dropped, 0, "{report:?}");
 }
 
 // Domains are small, so that ids and times collide all the time; among them are values that a careless program takes
@@ -178,7 +190,8 @@ fn schema(input: &mut Input<'_>) -> Schema {
     let tools: BTreeMap<char, u8> =
         (0..input.u8() % 4).map(|_| (char::from(b'a' + input.u8() % 3), input.u8() % 2)).collect();
     let items: Vec<_> = tools.iter().map(|(name, x)| format!(r#"{{"name":"{name}","x":{x}}}"#)).collect();
-    Schema { method, ts, payload: format!(r#"{{"tools":[{}]}}"#, items.join(",")), tools: tools.into_iter().collect() }
+    let payload = format!(r#"{{"tools":[{}]}}"#, items.join(","));
+    Schema { method, ts, writer: [0; 16], place: 0, payload, tools: tools.into_iter().collect() }
 }
 
 fn read(dir: &Path) -> [Table; 4] {

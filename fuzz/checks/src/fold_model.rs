@@ -48,6 +48,10 @@ pub(crate) struct Closed {
 pub(crate) struct Schema {
     pub(crate) method: String,
     pub(crate) ts: i64,
+    /// Who saw it, and the how many-th of all it was. Of two of one time, that of the lower writer id comes first, and of
+    /// one writer the one that was recorded first.
+    pub(crate) writer: [u8; 16],
+    pub(crate) place: usize,
     pub(crate) payload: String,
     pub(crate) tools: Vec<(char, u8)>,
 }
@@ -58,7 +62,6 @@ pub(crate) struct Events {
     pub(crate) requests: BTreeSet<Request>,
     pub(crate) sessions: BTreeSet<Session>,
     pub(crate) closes: BTreeSet<Closed>,
-    /// In the order in which they were recorded, which decides between those of one time.
     pub(crate) schemas: Vec<Schema>,
 }
 
@@ -141,13 +144,11 @@ fn schemas(events: &Events) -> (Table, Table) {
     let (mut newest, mut changes) = (Table::new(), Table::new());
     let methods: BTreeSet<&String> = events.schemas.iter().map(|schema| &schema.method).collect();
     for method in methods {
-        let mut versions: Vec<&Schema> = Vec::new();
-        for version in events.schemas.iter().filter(|version| version.method == *method) {
-            if !versions.contains(&version) {
-                versions.push(version);
-            }
-        }
-        versions.sort_by_key(|version| version.ts);
+        let mut versions: Vec<&Schema> = events.schemas.iter().filter(|version| version.method == *method).collect();
+        versions.sort_by_key(|version| (version.ts, version.writer, version.place));
+        // Of those that are alike, the first counts.
+        let mut seen = BTreeSet::new();
+        versions.retain(|version| seen.insert((version.ts, &version.payload)));
         let mut before: Option<&Schema> = None;
         let mut since = 0;
         for version in versions {

@@ -13,6 +13,10 @@ const CHOICES_MAX: usize = 300;
 /// And no forged length of zeros or garbage makes them longer than that.
 const FILE_BYTES_MAX: usize = 256 * 1024;
 const SALT: u32 = 0x5eed_5a17;
+/// The store of all of them.
+pub(crate) const STORE: StoreId = StoreId([5; 16]);
+/// Who wrote them.
+pub(crate) const WRITER: WriterId = WriterId([7; 16]);
 
 /// A file, and what is known about it.
 pub(crate) struct Forged {
@@ -28,8 +32,8 @@ pub(crate) fn segment(input: &mut Input<'_>, id: u64, base: u64) -> Forged {
     let header = SegmentHeader {
         needs: 1,
         salt: SALT ^ id as u32,
-        store_id: StoreId([5; 16]),
-        writer_id: WriterId([7; 16]),
+        store_id: STORE,
+        writer_id: WRITER,
         segment_id: SegmentId(id),
         base_sequence: Sequence(base),
         created_at: 1_760_000_000_000,

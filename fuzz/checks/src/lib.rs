@@ -8,8 +8,8 @@
 //! | `frame_decoder` | the codec of frames, marks, headers | itself, backwards |
 //! | `record_decoder` | the record decoder | itself, backwards |
 //! | `segment_scan` | the reader of segments | `plain_scan`, over the bytes in memory |
-//! | `recovery` | opening a store on any log, twice | `plain_scan`, and what lay there before |
-//! | `fold` | events into tables | `fold_model`, from the set of events |
+//! | `damaged_log` | opening a store on any log of a dead writer, twice | `plain_scan`, and what lay there before |
+//! | `fold` | events of several writers into tables | `fold_model`, from the set of events |
 //! | `message_scanner` | reading JSON-RPC out of any bytes | `plain_messages`, by `serde_json`; itself, at every cut |
 //! | `event_stream` | the parser of server-sent events | `plain_events`, line by line; itself, at every cut |
 //! | `content_decoder` | undoing a body's codings | other libraries, or their reading sides; a budget of memory |
@@ -17,6 +17,7 @@
 //! | `wal_inspect_output` | what `wal-inspect` prints | what a terminal can stand |
 
 pub mod content;
+pub mod damaged_log;
 pub mod events;
 pub mod fold;
 mod fold_model;
@@ -31,5 +32,4 @@ mod plain_events;
 mod plain_messages;
 mod plain_scan;
 pub mod record;
-pub mod recovery;
 pub mod scan;

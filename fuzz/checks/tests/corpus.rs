@@ -34,7 +34,7 @@ fn the_reader_of_segments_survives_its_corpus() {
 
 #[test]
 fn opening_a_store_survives_its_corpus() {
-    replay("recovery", 20, checks::recovery::check);
+    replay("damaged_log", 20, checks::damaged_log::check);
 }
 
 #[test]

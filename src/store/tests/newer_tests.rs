@@ -2,12 +2,12 @@
 //!
 //! The newer build is made up: it knows a kind 200 and the version 2 of requests, each of which holds another record whole.
 
+use super::super::rebuild::{Source, rebuild};
 use super::{PATIENCE, wait_until};
 use crate::event::Event;
 use crate::ground::clock::now_ms;
 use crate::ground::config::Config;
 use crate::ground::health::Part;
-use super::super::rebuild::{Source, rebuild};
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::random_uuid::random_uuid;
 use crate::ground::sabotage::{self, Spot, fail, panic};

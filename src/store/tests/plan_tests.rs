@@ -1,10 +1,10 @@
 //! A plan says beforehand what a store then does.
 
 use super::*;
-use crate::segment::writer_folder::writer_folders;
 use crate::Request;
 use crate::ground::clock::now_ms;
 use crate::ground::sabotage::{self, Spot, fail};
+use crate::segment::writer_folder::writer_folders;
 use crate::store::store::Store;
 use std::path::PathBuf;
 use std::time::Duration;

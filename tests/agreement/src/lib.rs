@@ -1,4 +1,20 @@
-//! wip
+//! Damaged stores, and whether all who read, fold or rebuild them do as the format's page says.
+//!
+//! ```text
+//! life --> recording --> honest --> damage --> answers ------> judge
+//! (what    (segments,    (as its    (by name,  (who reads,     (what differs from what
+//!  is       and what is   writers    from a     folds, makes    is expected)
+//!  told)    folded when)  leave it)  seed)      anew)            ^
+//!                                      \-----> model_segment, model_log, expectation
+//! ```
+//!
+//! A `case` is a store by its seed, a `trial` its way through all that, a `run` many trials. What is expected comes from the
+//! model alone: it reads the damaged bytes by the page, with codecs of its own (`bytes`), and never asks the code that is
+//! judged. The reader in Python was written from the same page by itself, and is judged like everybody else. From the
+//! library come only the encoding of events and the databases of honest stores.
+//!
+//! Runs in the tests' process, with a process of Python for each worker. Writers who live are locks that it holds.
+
 pub mod answers;
 pub mod bytes;
 pub mod case;

@@ -4,6 +4,7 @@ use crate::placed::folders;
 use crate::victim::Victim;
 use mcplog::error::SegmentError;
 use mcplog::segment::{Item, SegmentReader};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The bytes behind the last frame, of a frame that was cut short.
@@ -24,7 +25,11 @@ pub fn leave(victim: &Victim, store: &Path, events: u64) {
     victim.kill();
     for name in ["store.db", "store.db-wal", "store.db-shm"] {
         let path = store.join(name);
-        std::fs::remove_file(&path).unwrap_or_else(|error| panic!("remove {}: {error}", path.display()));
+        match std::fs::remove_file(&path) {
+            // Whoever folds may not have come as far.
+            Err(error) if error.kind() != ErrorKind::NotFound => panic!("remove {}: {error}", path.display()),
+            _ => {}
+        }
     }
     // What was folded by then may have been kept elsewhere: without a database it is to be folded again.
     let [folder] = folders(&store.join("wal")).try_into().unwrap_or_else(|found| panic!("one folder, not {found:?}"));

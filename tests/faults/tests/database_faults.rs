@@ -188,7 +188,7 @@ fn start_failing(store: &Path, call: &str, failure: Option<&str>, arguments: &[&
 
 /// Waits until who folds has made the database.
 fn wait_for_tables(store: &Path) {
-    mcplog_fixture::wait_until("the database is there", || Holdings::try_read(store).is_ok());
+    mcplog_fixture::wait_for_tables(store, FAILURE_PATIENCE).unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// What strace saw of it.

@@ -65,7 +65,7 @@ fn a_segment_that_is_being_written_is_followed_without_a_torn_frame() {
         let (database, wal) = (config.dir.join("store.db"), config.dir.join("wal"));
         let store = Store::open(config).unwrap_or_else(|error| panic!("{kind:?}: {error}"));
         // Nothing may be retired under the reader: so nothing is folded.
-        mcplog_fixture::wait_until("the database is there", || Holdings::try_read(store.dir()).is_ok());
+        mcplog_fixture::wait_for_tables(store.dir(), PATIENCE).unwrap_or_else(|error| panic!("{error}"));
         let holder = rusqlite::Connection::open(database).expect("it is there");
         holder.execute_batch("BEGIN IMMEDIATE").expect("nobody writes yet");
         std::thread::scope(|scope| {

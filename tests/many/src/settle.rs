@@ -18,6 +18,7 @@ pub fn settle(dir: &Path) {
     let wal = dir.join("wal");
     let gone = std::panic::catch_unwind(|| wait_until("every log is folded and gone", || entries(&wal).is_empty()));
     assert!(gone.is_ok(), "left: {:?}; {}", entries(&wal), store.stats().health);
+    mcplog_fixture::wait_for_tables(dir, PATIENCE).unwrap_or_else(|error| panic!("{error}"));
     let report = store.shutdown(PATIENCE);
     assert!(report.health.is_ok(), "{}", report.health);
 }

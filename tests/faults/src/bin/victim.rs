@@ -141,7 +141,8 @@ fn main() -> ExitCode {
     let mut health = String::from("ok");
     let patience = Duration::from_millis(arguments.patience_ms);
     if arguments.settle {
-        match mcplog_fixture::wait_for_the_dead(&store, patience) {
+        let tables = || mcplog_fixture::wait_for_tables(store.dir(), patience);
+        match mcplog_fixture::wait_for_the_dead(&store, patience).and_then(|()| tables()) {
             Ok(()) => say("folded", ""),
             Err(error) => say("failed", error),
         }
