@@ -11,6 +11,7 @@ use crate::segment::number_set::NumberSet;
 use crate::segment::reader::SegmentReader;
 use crate::segment::writer_folder::{WriterFolder, writer_folders};
 use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The segment.
@@ -71,8 +72,12 @@ impl FoldedSegment {
     /// The directory can't be read.
     pub(crate) fn kept_of(folder: &WriterFolder) -> Result<Vec<Self>, PathError> {
         let no_faults = SegmentFaults::default();
-        let files = list(&folder.path)?.into_iter();
-        Ok(files.filter_map(|file| Self::read(folder.writer, file, true, &no_faults)).collect())
+        let files = match list(&folder.path) {
+            // Whoever folds let the last one go meanwhile.
+            Err(error) if error.source.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            listed => listed?,
+        };
+        Ok(files.into_iter().filter_map(|file| Self::read(folder.writer, file, true, &no_faults)).collect())
     }
 
     /// Looks at a segment in the log or in `kept/`. `None`: it is not there any more, or is another store's.

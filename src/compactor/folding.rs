@@ -67,7 +67,7 @@ struct FailedCleanUp {
 
 /// What a look came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Worked {
+pub(super) enum Worked {
     /// There is more to do at once.
     More,
     /// There is nothing to do for so long.
@@ -94,7 +94,7 @@ impl Folding {
     }
 
     /// The same with a database that is open.
-    pub(crate) fn with(index: Index, config: &Config, store: StoreId, role: Role, handles: &CompactorHandles) -> Self {
+    fn with(index: Index, config: &Config, store: StoreId, role: Role, handles: &CompactorHandles) -> Self {
         Self {
             store,
             role,
@@ -122,14 +122,14 @@ impl Folding {
     }
 
     /// The same, which lets no row go, whatever the store was told: what it makes is a copy, and has everything.
-    pub(crate) fn keeping_every_row(mut self) -> Self {
+    pub(super) fn keeping_every_row(mut self) -> Self {
         self.keeps_every_row = true;
         self
     }
 
     /// Folds, if the records have gathered for long enough, and cleans up, also while they gather. Rows that are yet to
     /// expire when a process ends are removed by the next one who folds.
-    pub(crate) fn work(&mut self, finishing: bool) -> Result<Worked, FoldError> {
+    pub(super) fn work(&mut self, finishing: bool) -> Result<Worked, FoldError> {
         let worked = self.work_once(finishing);
         if worked.is_err() {
             self.undo();
