@@ -190,7 +190,9 @@ impl Fixture {
         let query = Query::open(&self.config.dir).unwrap();
         assert_eq!(query.integrity(false).unwrap(), crate::query::integrity::Integrity::default());
         let mut requests = query.requests(&RequestFilter::default()).unwrap();
-        requests.sort_by_key(|row| row.id);
+        // Ids are the order of folding.
+        requests.iter_mut().for_each(|row| row.id = 0);
+        requests.sort_by(|one, other| one.request_id.cmp(&other.request_id));
         let mut sessions = query.sessions(&SessionFilter::default()).unwrap();
         sessions.sort_by(|one, other| one.session_id.cmp(&other.session_id));
         let tools = query.tool_stats(&RequestFilter::default()).unwrap();
