@@ -19,15 +19,16 @@ use super::rebuild_sources::Sources;
 use super::writer_lock;
 use crate::compactor::fold_waiting::{Waiting, fold_waiting};
 use crate::ground::config::Config;
-use crate::ground::error::{AtPath, IndexError, OpenError};
+use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
 use crate::ground::health::HealthBoard;
 use crate::ground::limits::Limits;
+use crate::ground::store_lock::StoreLock;
 use crate::ground::work::WorkError;
+use crate::index::build::Build;
 use crate::index::database::{DATABASE_NAME, Index};
 use crate::index::expiry_plan;
 use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
-use crate::record::record::DECODER;
 use crate::segment::writer_folder::writer_folders;
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -149,6 +150,8 @@ pub struct Rebuild {
     sources: Sources,
     accept_loss: bool,
     role: FoldRole,
+    /// Held where it brings the database up to date: others may not know it then.
+    _alone: Option<StoreLock>,
 }
 
 impl Rebuild {
@@ -170,12 +173,13 @@ impl Rebuild {
         expect_store(config)?;
         let in_use = writer_lock::is_held(&config.dir);
         let mut role = FoldRole::take(&config.dir)?;
+        let alone = be_alone_to_outdate(&config.dir).map_err(OpenError::from)?;
         let mut watch = |done| {
             role.beat();
             watch(RebuildStep::Reading, done)
         };
         let sources = Sources::read(config, source, accept_loss, true, in_use, &mut watch)?;
-        Ok(Self { config: config.clone(), sources, accept_loss, role })
+        Ok(Self { config: config.clone(), sources, accept_loss, role, _alone: alone })
     }
 
     /// What was found, and what is about to be done.
@@ -217,7 +221,7 @@ impl Rebuild {
         if let (Some(store), true) = (store, waiting > 0) {
             let health = Arc::new(HealthBoard::default());
             let give_up = Arc::new(AtomicBool::new(false));
-            let how = Waiting { decode: DECODER, keeps_every_row: false, deadline: None, give_up };
+            let how = Waiting { build: Build::THIS, keeps_every_row: false, deadline: None, give_up };
             if !fold_waiting(&config, store, &how, &health)? {
                 return Err(RebuildError::Stalled(health.get().to_string()));
             }
@@ -269,6 +273,15 @@ pub fn rebuild(
     mut watch: impl FnMut(RebuildStep, f64) -> ControlFlow<()>,
 ) -> Result<Rebuilt, RebuildError> {
     Rebuild::prepare(config, source, false, &mut watch)?.run(&mut watch)
+}
+
+/// An error where the database is of an older version, and another process has the store open, which may not know the new one.
+fn be_alone_to_outdate(dir: &Path) -> Result<Option<StoreLock>, PathError> {
+    let (path, build) = (dir.join(DATABASE_NAME), Build::THIS);
+    if !build.outdates(&path)? {
+        return Ok(None);
+    }
+    StoreLock::take_alone(dir)?.map(Some).ok_or_else(|| build.not_alone(&path))
 }
 
 /// An error where there is neither a log nor a database, before anything is created.
