@@ -30,6 +30,8 @@ pub(super) struct KnownLog<'a> {
     pub(super) folded: Option<Sequence>,
     /// What it says is lost.
     pub(super) missing: &'a [LostRun],
+    /// Records whose rows are brought over, whether or not the files have them.
+    pub(super) kept: &'a NumberSet,
     /// Somebody else folds it on from behind `last`: what lies there is not for this one to judge.
     pub(super) goes_on: bool,
 }
@@ -38,7 +40,7 @@ impl LostRecords {
     /// A database that is made of the log alone does not have what only the old one had folded between two records; otherwise
     /// those rows are brought over.
     pub(super) fn of(log: KnownLog<'_>, action: Action) -> Self {
-        let KnownLog { writer, there, last, folded, missing, goes_on } = log;
+        let KnownLog { writer, there, last, folded, missing, kept, goes_on } = log;
         let mut told = NumberSet::default();
         missing.iter().for_each(|run| told.insert_all(run.first, run.last));
         let folded = folded.map_or(0, |folded| folded.0);
@@ -75,8 +77,8 @@ impl LostRecords {
             }
         }
         lost.holes.sort_by_key(|hole| hole.first_record);
-        lost.noted =
-            noted.runs().map(|(first, last)| LostRun { first, last, times: times(missing, first, last) }).collect();
+        let noted = noted.runs().flat_map(|(first, last)| split(first, last, kept, false));
+        lost.noted = noted.map(|(first, last)| LostRun { first, last, times: times(missing, first, last) }).collect();
         lost
     }
 
@@ -122,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_no_file_has_was_folded_or_is_lost_and_what_is_counted_as_lost_stays_so() {
-        let writer = WriterId([7; 16]);
+        let (writer, none) = (WriterId([7; 16]), NumberSet::default());
         type Runs<'a> = &'a [(u64, u64)];
         // What is there, the last number of the files, what is folded, what was counted as lost; and how many came before the
         // log, the holes that were folded, those that are lost, what a database of the log alone notes, and one beside rows.
@@ -149,8 +151,16 @@ mod tests {
             let missing: Vec<_> =
                 told.iter().map(|(first, last)| LostRun { first: *first, last: *last, times: None }).collect();
             let (last, folded) = (Sequence(*last), folded.map(Sequence));
-            let log = KnownLog { writer, there: &there, last, folded, missing: &missing, goes_on: false };
+            let log = KnownLog { writer, there: &there, last, folded, missing: &missing, kept: &none, goes_on: false };
             let label = format!("{log:?}");
+            // A record whose row comes over is not lost.
+            for (kept, _) in of_log.iter() {
+                let kept = set(&[(*kept, *kept)]);
+                let noted = LostRecords::of(KnownLog { kept: &kept, ..log }, Action::Log).noted;
+                let noted: u64 = noted.iter().map(|run| run.last - run.first + 1).sum();
+                let all: u64 = of_log.iter().map(|(first, last)| last - first + 1).sum();
+                assert_eq!(noted, all - 1, "{label}");
+            }
             let found = LostRecords::of(log, Action::Log);
             let holes = |folded| {
                 let holes = found.holes.iter().filter(move |hole| hole.folded == folded);

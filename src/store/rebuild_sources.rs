@@ -21,6 +21,8 @@ use crate::index::database::DATABASE_NAME;
 use crate::index::holdings;
 use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
+use crate::segment::number_set::NumberSet;
+use std::collections::HashMap;
 
 /// What a database is made from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,17 +117,22 @@ impl Sources {
             logs.push(ReadLog { found, end, lost: Vec::new() });
         }
         contents.logged.identify(&old.runs);
+        let (mut left, none) = (HashMap::<_, NumberSet>::new(), NumberSet::default());
         for ReadLog { found, end, lost } in &mut logs {
             let writer = found.files.writer;
             let Some(records) = contents.logged.logs.get(&writer) else { continue };
             let missing = old.missing.get(&writer).map_or(&[][..], Vec::as_slice);
             let (there, last, folded) = (&records.all, end.place.sequence, old.folded(writer));
-            let goes_on = goes_on(end, action);
-            let absent = LostRecords::of(KnownLog { writer, there, last, folded, missing, goes_on }, action);
+            let (goes_on, kept) = (goes_on(end, action), old.dropped.get(&writer).unwrap_or(&none));
+            let absent = LostRecords::of(KnownLog { writer, there, last, folded, missing, kept, goes_on }, action);
+            if let Some(folded) = folded.filter(|folded| goes_on && *folded > last) {
+                left.entry(writer).or_default().insert_all(last.0 + 1, folded.0);
+            }
             holdings.records_before_log += absent.before_log;
             holdings.holes.extend(absent.holes);
             *lost = absent.noted;
         }
+        contents.logged.leave(&old.runs, &left);
         (holdings.records, holdings.waiting_records) = (contents.events, contents.waiting);
         (holdings.damaged_places, holdings.unreadable_files) = (contents.damaged_places, contents.unreadable_files);
         let mut told = config.clone();
