@@ -62,6 +62,11 @@ impl LogPlaces {
         self.folder.as_deref().or(self.kept.as_deref()).unwrap_or(Path::new("."))
     }
 
+    /// Whether a file of it lies in `kept/`: everything in there was folded.
+    pub(super) fn is_kept(&self, file: &LogFile) -> bool {
+        self.kept.as_ref().is_some_and(|kept| file.file.path.starts_with(kept))
+    }
+
     /// Whether its writer lives; `None` where nobody can tell.
     fn is_living(&self) -> Option<bool> {
         self.folder.as_deref().map_or(Some(false), |folder| probe(folder).ok())
