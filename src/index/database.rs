@@ -58,12 +58,19 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the database of that store in its directory, creating it and bringing it up to date.
+    /// Opens the database of that store in its directory, creating it and bringing it up to date by a build that has these
+    /// tables. Where that [outdates](super::build::Build::outdates) what other processes may know, the caller is alone.
     ///
     /// # Errors
     /// [`OpenError`]. A database of another store is as it was then.
+    pub(crate) fn open_by(config: &Config, store: StoreId, schema: &Schema) -> Result<Self, OpenError> {
+        Self::open_at(config, Some(store), RowRetention::new(&config.limits()).is_limited(), schema)
+    }
+
+    /// The same by this build.
+    #[cfg(test)]
     pub(crate) fn open(config: &Config, store: StoreId) -> Result<Self, OpenError> {
-        Self::open_as(config, Some(store), RowRetention::new(&config.limits()).is_limited())
+        Self::open_by(config, store, &Schema::THIS_BUILD)
     }
 
     /// The same; without a store, of whichever it is. If it has to be created, it `shrinks` when rows go, or keeps their

@@ -6,6 +6,7 @@
 pub(crate) mod age_clock;
 pub(crate) mod age_table;
 pub(crate) mod batch;
+pub(crate) mod build;
 pub(crate) mod checkpoint;
 mod clock_steps;
 pub(crate) mod connection;

@@ -30,13 +30,15 @@ pub(super) struct KnownLog<'a> {
     pub(super) folded: Option<Sequence>,
     /// What it says is lost.
     pub(super) missing: &'a [LostRun],
+    /// Somebody else folds it on from behind `last`: what lies there is not for this one to judge.
+    pub(super) goes_on: bool,
 }
 
 impl LostRecords {
     /// A database that is made of the log alone does not have what only the old one had folded between two records; otherwise
     /// those rows are brought over.
     pub(super) fn of(log: KnownLog<'_>, action: Action) -> Self {
-        let KnownLog { writer, there, last, folded, missing } = log;
+        let KnownLog { writer, there, last, folded, missing, goes_on } = log;
         let mut told = NumberSet::default();
         missing.iter().for_each(|run| told.insert_all(run.first, run.last));
         let folded = folded.map_or(0, |folded| folded.0);
@@ -44,7 +46,8 @@ impl LostRecords {
         let first = there.first().unwrap_or(last.0 + 1);
         let mut lost = Self::default();
         let mut noted = NumberSet::default();
-        for (begin, end) in there.missing_within(1, last.0.max(folded)) {
+        let until = if goes_on { last.0 } else { last.0.max(folded) };
+        for (begin, end) in there.missing_within(1, until) {
             // What the old one counts as lost and no file has, the new one counts again.
             for (begin, end) in split(begin, end, &told, true) {
                 lost.hole(writer, begin, end, false);
@@ -146,7 +149,7 @@ mod tests {
             let missing: Vec<_> =
                 told.iter().map(|(first, last)| LostRun { first: *first, last: *last, times: None }).collect();
             let (last, folded) = (Sequence(*last), folded.map(Sequence));
-            let log = KnownLog { writer, there: &there, last, folded, missing: &missing };
+            let log = KnownLog { writer, there: &there, last, folded, missing: &missing, goes_on: false };
             let label = format!("{log:?}");
             let found = LostRecords::of(log, Action::Log);
             let holes = |folded| {
@@ -158,6 +161,13 @@ mod tests {
             let runs = |lost: &LostRecords| lost.noted.iter().map(|run| (run.first, run.last)).collect::<Vec<_>>();
             assert_eq!(runs(&found), of_log.to_vec(), "{label}");
             assert_eq!(runs(&LostRecords::of(log, Action::Salvage)), beside_rows.to_vec(), "{label}");
+            // Who folds it on finds again what lies behind.
+            let found = LostRecords::of(KnownLog { goes_on: true, ..log }, Action::Log);
+            let up_to_last = |runs: &[(u64, u64)]| {
+                let before = runs.iter().filter(|(first, _)| *first <= last.0);
+                before.map(|(first, end)| (*first, (*end).min(last.0))).collect::<Vec<_>>()
+            };
+            assert_eq!(runs(&found), up_to_last(of_log), "{label}");
         }
     }
 }
