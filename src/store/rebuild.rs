@@ -353,7 +353,7 @@ mod tests {
     fn another_stores_log_is_left_where_it_lies_and_the_others_are_folded() {
         let dir = tempfile::tempdir().unwrap();
         let (ours, theirs) = (config(&dir.path().join("ours")), config(&dir.path().join("theirs")));
-        ["1", "2", "3"].map(|request_id| record(&ours, request_id));
+        ["1", "2", "3"].into_iter().for_each(|request_id| record(&ours, request_id));
         record(&theirs, "theirs");
         let strayed = writer_folders(&theirs.kept_dir()).unwrap().folders.remove(0);
         let place = |parent: PathBuf| parent.join(strayed.path.file_name().unwrap());
