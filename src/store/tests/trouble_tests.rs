@@ -123,7 +123,7 @@ fn a_refused_record_is_appended_under_the_number_that_it_was_refused_under() {
 #[test]
 fn what_is_lost_is_counted_once_however_often_it_is_written_again() {
     // What is folded is not lost.
-    let fixture = unsynced(4000);
+    let mut fixture = unsynced(4000);
     let lost = SegmentReader::open(&fixture.segments()[1]).unwrap().mark().sealed.unwrap().frames;
     let lost = u64::from(lost);
     // The first segment's sync fails, the second one can't be read any more, and the first one's second writing is
@@ -146,7 +146,7 @@ fn what_is_lost_is_counted_once_however_often_it_is_written_again() {
 
 #[test]
 fn what_is_folded_while_it_can_not_be_read_back_is_not_counted_as_lost() {
-    let fixture = unsynced(4000);
+    let mut fixture = unsynced(4000);
     fixture.cancel(Spot::Fold);
     fixture.order(Spot::SealedSync, 0, 1, fail);
     // The second one can't be read back, which shows only once it is folded. The log's first record is no request.
