@@ -124,9 +124,10 @@ mod tests {
     fn what_no_file_has_was_folded_or_is_lost_and_what_is_counted_as_lost_stays_so() {
         let writer = WriterId([7; 16]);
         type Runs<'a> = &'a [(u64, u64)];
+        type Case<'a> = (Runs<'a>, u64, Option<u64>, Runs<'a>, u64, Runs<'a>, Runs<'a>, Runs<'a>, Runs<'a>);
         // What is there, the last number of the files, what is folded, what was counted as lost; and how many came before the
         // log, the holes that were folded, those that are lost, what a database of the log alone notes, and one beside rows.
-        let cases: &[(Runs<'_>, u64, Option<u64>, Runs<'_>, u64, Runs<'_>, Runs<'_>, Runs<'_>, Runs<'_>)] = &[
+        let cases: &[Case<'_>] = &[
             (&[(1, 9)], 9, Some(9), &[], 0, &[], &[], &[], &[]),
             (&[(5, 9)], 9, Some(7), &[], 4, &[], &[], &[], &[]),
             (&[(5, 9)], 9, None, &[], 4, &[], &[], &[], &[]),

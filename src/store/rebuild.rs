@@ -400,7 +400,7 @@ mod tests {
         }
         let [one, other] = stores;
         assert!(one.stats().health.is_ok() && other.stats().health.is_ok(), "{:?} {:?}", one.stats(), other.stats());
-        (one.shutdown(PATIENCE), other.shutdown(PATIENCE));
+        [one, other].into_iter().for_each(|store| _ = store.shutdown(PATIENCE));
         assert_eq!(from_log(&config).requests, 20);
     }
 }
