@@ -23,6 +23,7 @@ mod fence;
 mod fold_runs;
 mod held;
 pub(crate) mod holdings;
+mod log_fronts;
 pub(crate) mod logged;
 pub(crate) mod migration;
 pub(crate) mod missing_records;

@@ -19,6 +19,7 @@ use crate::index::database::DATABASE_NAME;
 use crate::index::holdings;
 use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
+use crate::segment::file_numbers::first_of_log;
 
 /// What a database is made from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,7 +113,8 @@ impl Sources {
             let Some(records) = contents.logged.logs.get(&writer) else { continue };
             let missing = old.missing.get(&writer).map_or(&[][..], Vec::as_slice);
             let (there, last, folded) = (&records.all, end.place.sequence, old.folded(writer));
-            let absent = LostRecords::of(KnownLog { writer, there, last, folded, missing }, action);
+            let begins = first_of_log(writer, store, &found.files.files);
+            let absent = LostRecords::of(KnownLog { writer, there, begins, last, folded, missing }, action);
             holdings.records_before_log += absent.before_log;
             holdings.holes.extend(absent.holes);
             *lost = absent.noted;
