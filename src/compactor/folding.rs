@@ -23,7 +23,11 @@ use crate::index::database::{DATABASE_NAME, Index};
 use crate::index::expiry_turn::Look;
 use crate::index::leftovers::remove_leftovers;
 use crate::index::row_retention::{RetentionTime, RowRetention};
+use crate::segment::directory::list_whole;
+use crate::segment::file_numbers::first_of_log;
 use crate::segment::folded_hint;
+use crate::segment::writer_folder::writer_folders;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 /// How often to look without being woken: nobody tells of what other processes record.
@@ -92,6 +96,7 @@ impl Folding {
             tracing::warn!(%error, "what a rebuild left that was broken off stays");
         }
         let mut index = Self::open_index(config, store, handles)?;
+        settle_fronts(&mut index, config, store)?;
         index.note_step_back(handles.clock.now().wall_ms)?;
         if let Some(advice) = index.limits_advice() {
             tracing::warn!("{advice}");
@@ -421,4 +426,21 @@ impl Folding {
     fn expired_before(&self, retention: &RowRetention, time: RetentionTime) -> Option<i64> {
         Some(retention.kept_since_by_age(time.aged_at_ms)?.min(self.index.kept_since()))
     }
+}
+
+/// Of a database that was just made, finds out where the logs beside it begin: what is in front of them may have been folded
+/// into the one before.
+fn settle_fronts(index: &mut Index, config: &Config, store: StoreId) -> Result<(), FoldError> {
+    if !index.knows_no_fronts()? {
+        return Ok(());
+    }
+    let mut begins = Vec::new();
+    for folder in writer_folders(&config.wal_dir())?.folders {
+        let files = match list_whole(&folder.path) {
+            Err(error) if error.source.kind() == ErrorKind::NotFound => continue,
+            listed => listed?,
+        };
+        begins.extend(first_of_log(folder.writer, Some(store), &files).map(|first| (folder.writer, first)));
+    }
+    Ok(index.settle_fronts(&begins)?)
 }

@@ -197,7 +197,7 @@ to it, or somebody should), 3 damaged, 1 no store, or something can't be read.
 
 JSON fields: in_use, segments, log_bytes, records, unfolded_records,
 lost_records, requests, sessions, database_bytes, dropped_events,
-quarantined_records, newer_records, limits (keep_rows_age_ms,
+quarantined_records, unreadable_files, newer_records, limits (keep_rows_age_ms,
 database_bytes_max, keep_segments_bytes, keep_segments_age_ms, session_idle_ms),
 clock_steps, clock_ahead_ms, quarantine_files, findings (kind, verdict, file,
 offset, bytes, sequence, records, reason, next_step), verdict (sound, attention,
