@@ -227,22 +227,6 @@ pub enum OpenError {
         /// What it is.
         found: &'static str,
     },
-    /// The database has folded the log of another store than the one whose log lies beside it. Nothing was changed.
-    #[error(
-        "{}: store.db belongs to another store: it has folded the log of store {database}, and wal/ is the log of store {log}; \
-         nothing was changed. Put the one back that belongs here; or move store.db and its companions away, or let `mcplog \
-         rebuild --from-log` move them into quarantine/, to have wal/ folded into a new one; or move wal/ away to go on with \
-         this store.db",
-        dir.display()
-    )]
-    ForeignDatabase {
-        /// The store's directory.
-        dir: PathBuf,
-        /// The store whose log the database has folded.
-        database: WriterId,
-        /// The store whose log is there.
-        log: WriterId,
-    },
     /// The log says that it is of one store, and has only segments of others. Nothing was changed.
     #[error(
         "{}: wal/writer-id says that the log is of store {owner}, and wal/ holds segments of store {segments} and none of \
@@ -380,8 +364,11 @@ pub enum IndexError {
         path: PathBuf,
     },
     /// The database is of another store than the directory that it lies in. It is left alone.
-    #[error("{}: this database is of store {found}, and the directory is store {expected}; put the right one in its place, or move it away: \
-             what segments are kept is then folded again", path.display())]
+    #[error(
+        "{}: store.db belongs to another store: it is of store {found}, and this is store {expected}; put the one back that \
+         belongs here, or let `mcplog rebuild --from-log` move it into quarantine/ and fold the log into a new one",
+        path.display()
+    )]
     ForeignStore {
         /// The database file.
         path: PathBuf,

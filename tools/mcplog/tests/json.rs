@@ -120,16 +120,8 @@ fn check_found(page: &JsonPage, found: &Value) {
 
 #[test]
 fn a_rebuild_that_is_refused_says_what_it_found_as_the_page_lists_it() {
-    let (page, fixture) = (JsonPage::read(), Fixture::new());
-    for number in 0..3 {
-        let file = fixture.root.path().join(format!("{number}.jsonl"));
-        std::fs::write(&file, common::request_line(number)).unwrap();
-        fixture.run(&format!("ingest --keep-segments {}", file.display())).ok();
-    }
-    let mut segments = fixture.segments();
-    segments.sort();
-    assert!(segments.len() > 2);
-    std::fs::remove_file(&segments[1]).unwrap();
+    let (page, fixture) = (JsonPage::read(), Fixture::with_long_log());
+    std::fs::remove_file(&fixture.segments()[1]).unwrap();
     let refused = fixture.run("rebuild --from-log --json");
     assert_eq!(refused.code, 1, "{}", refused.stderr);
     let found: Value = serde_json::from_str(&refused.stdout).unwrap();
@@ -190,7 +182,7 @@ fn what_other_commands_print_is_what_the_page_lists() {
         let plan = fixture.run(&format!("check --plan --json {config}")).json().swap_remove(0);
         check(&page, "mcplog check --plan", PLAN, &plan);
         check(&page, "mcplog check: limits", LIMITS, &plan["limits"]);
-        check(&page, "mcplog check --plan: segments", "segment file bytes fate", &plan["segments"][0]);
+        check(&page, "mcplog check --plan: segments", "writer segment file bytes fate", &plan["segments"][0]);
         for rows in plan["rows"].as_array().unwrap() {
             check(&page, "mcplog check --plan: rows", "table rows", rows);
         }
