@@ -201,7 +201,7 @@ fn what_other_commands_print_is_what_the_page_lists() {
         let plan = fixture.run(&format!("check --plan --json {config}")).json().swap_remove(0);
         check(&page, "mcplog check --plan", PLAN, &plan);
         check(&page, "mcplog check: limits", LIMITS, &plan["limits"]);
-        check(&page, "mcplog check --plan: segments", "segment file bytes fate", &plan["segments"][0]);
+        check(&page, "mcplog check --plan: segments", "writer segment file bytes fate", &plan["segments"][0]);
         for rows in plan["rows"].as_array().unwrap() {
             check(&page, "mcplog check --plan: rows", "table rows", rows);
         }
