@@ -30,7 +30,7 @@ pub(crate) struct Waiting {
     pub(crate) give_up: Arc<AtomicBool>,
 }
 
-/// Folds. `false`: not all, because there was no time, or something can't be folded for now; what, health says.
+/// Folds all but the logs that wait for somebody else. `false`: not all, because there was no time, or something can't be folded for now; what, health says.
 ///
 /// # Errors
 /// The database can't be opened or written.

@@ -231,12 +231,13 @@ impl Folding {
 
     /// Whether everything that is there is folded, by the last look; what lives may have gone on.
     pub(super) fn has_all(&self) -> bool {
-        self.caught_up_at.is_none() && !self.is_stuck() && self.sources.sources.iter().all(Source::is_folded)
+        let is_done = |source: &Source| source.is_folded() || source.is_left();
+        self.caught_up_at.is_none() && !self.is_stuck() && self.sources.sources.iter().all(is_done)
     }
 
     /// Whether something can't be folded for now.
     pub(super) fn is_stuck(&self) -> bool {
-        self.too_little_room.is_some() || self.is_overfull || self.sources.left_alone().is_some()
+        self.too_little_room.is_some() || self.is_overfull || self.sources.any_failed()
     }
 
     /// The same, with a bug: nobody asks whether somebody else folded meanwhile.

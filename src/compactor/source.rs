@@ -150,6 +150,11 @@ impl Source {
         self.content == Content::Folded
     }
 
+    /// Whether the log is left alone: it waits for a newer mcplog, or is another store's.
+    pub(super) fn is_left(&self) -> bool {
+        self.content == Content::NotOurs
+    }
+
     /// Whether everything of a dead writer is folded, and it is not noted yet that it is dead.
     pub(super) fn is_to_be_ended(&self) -> bool {
         self.is_dead() && self.content == Content::Folded && !self.is_noted_dead

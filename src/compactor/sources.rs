@@ -3,7 +3,7 @@
 //! Runs on the compactor. A round takes from many logs, the living first, each its share: neither an import nor what a dead
 //! writer left delays a living one's row by more than a transaction. What dead writers left takes what room is left.
 
-use super::folder_task::{Content, FolderTask, Role};
+use super::folder_task::{FolderTask, Role};
 use super::round::{Round, Share};
 use super::source::Source;
 use super::unborn;
@@ -181,7 +181,7 @@ impl Sources {
 
     /// Whether that writer's log is left alone, because it is not for this build.
     pub(super) fn is_left(&self, writer: WriterId) -> bool {
-        self.sources.iter().any(|source| source.folder.writer == writer && source.content == Content::NotOurs)
+        self.sources.iter().any(|source| source.folder.writer == writer && source.is_left())
     }
 
     /// Gives back what the logs of dead writers hold that are of no use now, so that others have their turn.

@@ -6,7 +6,7 @@
 pub use super::new_database::{RebuildStep, RebuildWatch};
 pub use super::old_database::LimitsFrom;
 pub use super::rebuild_plan::{
-    Action, DatabaseHoldings, DatabaseState, Hole, LogHoldings, Loss, RebuildPlan, RowSum, TableHoldings,
+    Action, DatabaseHoldings, DatabaseState, Hole, LeftLog, LogHoldings, Loss, RebuildPlan, RowSum, TableHoldings,
 };
 pub use super::rebuild_sources::Source;
 pub use crate::index::rebuild::RebuildReport;
@@ -50,7 +50,7 @@ pub enum Rebuilt {
 }
 
 /// What was derived from rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RowsReport {
     /// How much was made anew.
@@ -58,6 +58,8 @@ pub struct RowsReport {
     pub rebuilt: RebuildReport,
     /// Records that waited in the log, and are folded now.
     pub folded_records: u64,
+    /// Logs that wait on, for a newer mcplog or because they are another store's.
+    pub left_logs: Vec<LeftLog>,
 }
 
 /// A database that was made anew.
@@ -84,6 +86,8 @@ pub struct RefoldReport {
     pub limits_from: LimitsFrom,
     /// What of the old database is not in the new one, as it was accepted.
     pub losses: Vec<Loss>,
+    /// Logs that stay where they are, from a file on: a newer mcplog folds them, or they are another store's.
+    pub left_logs: Vec<LeftLog>,
     /// Where a copy of the database is that was there before, if it was damaged, or more was in it than in the new one.
     pub moved_to: Option<PathBuf>,
 }
@@ -207,6 +211,7 @@ impl Rebuild {
     fn derive(self, watch: &mut RebuildWatch<'_>) -> Result<RowsReport, RebuildError> {
         let Self { config, sources, mut role, .. } = self;
         let (waiting, store) = (sources.plan.log.waiting_records.rows, sources.store);
+        let left_logs = sources.plan.log.left_logs.clone();
         // The folders' locks go with it.
         drop(sources);
         remove_leftovers(&config.dir).map_err(OpenError::from)?;
@@ -226,7 +231,7 @@ impl Rebuild {
                 return Err(RebuildError::Stalled(health.get().to_string()));
             }
         }
-        Ok(RowsReport { rebuilt, folded_records: waiting })
+        Ok(RowsReport { rebuilt, folded_records: waiting, left_logs })
     }
 
     fn replace(self, watch: &mut RebuildWatch<'_>) -> Result<RefoldReport, RebuildError> {
@@ -257,6 +262,7 @@ impl Rebuild {
             limits,
             limits_from,
             losses,
+            left_logs: log.left_logs,
             moved_to,
         })
     }
@@ -347,7 +353,7 @@ mod tests {
     fn another_stores_log_is_left_where_it_lies_and_the_others_are_folded() {
         let dir = tempfile::tempdir().unwrap();
         let (ours, theirs) = (config(&dir.path().join("ours")), config(&dir.path().join("theirs")));
-        ["1", "2", "3"].map(|request_id| record(&ours, request_id));
+        ["1", "2", "3"].into_iter().for_each(|request_id| record(&ours, request_id));
         record(&theirs, "theirs");
         let strayed = writer_folders(&theirs.kept_dir()).unwrap().folders.remove(0);
         let place = |parent: PathBuf| parent.join(strayed.path.file_name().unwrap());
@@ -394,7 +400,7 @@ mod tests {
         }
         let [one, other] = stores;
         assert!(one.stats().health.is_ok() && other.stats().health.is_ok(), "{:?} {:?}", one.stats(), other.stats());
-        (one.shutdown(PATIENCE), other.shutdown(PATIENCE));
+        [one, other].into_iter().for_each(|store| _ = store.shutdown(PATIENCE));
         assert_eq!(from_log(&config).requests, 20);
     }
 }

@@ -256,12 +256,12 @@ there does not come back from the log, unless --keep or --max-size is told anew.
 Exit codes: 0 done, 1 not done (rows would be lost, the store is in use, an
 error), 130 interrupted.
 
-JSON fields: from (rows, log, salvage), found. From rows: requests, sessions,
-rollups, folded_records. Otherwise: requests, sessions, salvaged_requests,
-segments, records_before_log, expired_requests, kept_since, limits, limits_from
-(told, old_database, unknown), losses, moved_to. `found`, and the object of
---dry-run and of a refusal: action (rows, log, salvage), database, log, losses,
-in_use.")]
+JSON fields: from (rows, log, salvage), found, left_logs. From rows: requests,
+sessions, rollups, folded_records. Otherwise: requests, sessions,
+salvaged_requests, segments, records_before_log, expired_requests, kept_since,
+limits, limits_from (told, old_database, unknown), losses, moved_to. `found`,
+and the object of --dry-run and of a refusal: action (rows, log, salvage),
+database, log, losses, in_use.")]
     Rebuild(RebuildArgs),
 
     /// Record events from JSON lines, over the same path that the proxy uses

@@ -7,7 +7,9 @@ use super::rebuild_plan::{self, show_plan};
 use crate::arguments::RebuildArgs;
 use crate::error::{CliError, EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK};
 use mcplog::Config;
-use mcplog::rebuild::{LimitsFrom, Rebuild, RebuildError, RebuildPlan, RebuildStep, Rebuilt, RefoldReport, Source};
+use mcplog::rebuild::{
+    LeftLog, LimitsFrom, Rebuild, RebuildError, RebuildPlan, RebuildStep, Rebuilt, RefoldReport, Source,
+};
 use mcplog_terminal::interrupt::{Interrupt, outlive_terminal};
 use mcplog_terminal::json;
 use mcplog_terminal::output::complain;
@@ -129,7 +131,7 @@ fn show(rebuilt: &Rebuilt, view: &View, out: &mut dyn Write) -> Result<(), CliEr
             if report.folded_records > 0 {
                 writeln!(out, "folded {} that waited in the log", counted(report.folded_records, "record"))?;
             }
-            Ok(())
+            show_left(&report.left_logs, out)
         }
         _ => Ok(()),
     }
@@ -161,6 +163,13 @@ fn show_refolded(report: &RefoldReport, view: &View, out: &mut dyn Write) -> Res
         if report.losses.iter().any(|loss| loss.unreadable) {
             writeln!(out, "`sqlite3 {path} .recover` may get more out of it")?;
         }
+    }
+    show_left(&report.left_logs, out)
+}
+
+fn show_left(logs: &[LeftLog], out: &mut dyn Write) -> Result<(), CliError> {
+    for log in logs {
+        writeln!(out, "{}", escape(&rebuild_plan::left(log)))?;
     }
     Ok(())
 }
