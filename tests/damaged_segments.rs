@@ -3,10 +3,10 @@
 
 use mcplog::position::Offset;
 use mcplog::rebuild::Source;
-use mcplog::segment::format::{Extent, FRAMES_OFFSET, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark};
+use mcplog::segment::format::{Extent, FRAMES_OFFSET, HEADER_BYTES, MARK_OFFSETS, Mark};
 use mcplog::{Config, ShutdownReport};
-use mcplog_fixture::Fixture;
 use mcplog_fixture::segment::{append, change_header, flip, frames, open, patch, set_length, write_mark};
+use mcplog_fixture::{Fixture, wait_until};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -294,7 +294,7 @@ fn a_kept_segment_is_never_replaced_by_another_file_of_its_name() {
         let back = fixture.wal().join(&writer).join("000000000001.seg");
         std::fs::copy(&kept, &back).unwrap();
         if !is_same {
-            segment::change_header(&back, |header| header.created_at += 1);
+            change_header(&back, |header| header.created_at += 1);
         }
         fixture.open();
         wait_until("the folder is gone", || !fixture.wal().join(&writer).exists());

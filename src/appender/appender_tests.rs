@@ -221,7 +221,7 @@ impl Process {
         self.channel.begin_closing();
         self.appender.thread().unpark();
         self.appender.join().unwrap();
-        self.others.map(|other| other.join().unwrap());
+        self.others.into_iter().for_each(|other| other.join().unwrap());
         self.channel.dropped()
     }
 

@@ -169,7 +169,7 @@ fn two_that_fold_in_turn_one_with_old_memory_fold_each_record_once() {
         scene.work(if turn % 2 == 0 { &mut first } else { &mut second });
         assert_eq!(scene.requests(), sorted(names.clone()), "turn {turn}");
     }
-    writers.map(ScriptedWriter::die);
+    writers.into_iter().for_each(ScriptedWriter::die);
     scene.work(&mut first);
     assert_eq!(scene.entries("wal"), [""; 0]);
     scene.work(&mut second);

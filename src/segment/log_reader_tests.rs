@@ -145,7 +145,7 @@ fn told(item: &LogItem<'_>) -> Told {
         LogItem::Hole { first, last, behind } => Told::Hole(first.0, last.0, behind.0),
         LogItem::Damage { segment, damage, lost } => Told::Damage(segment.0, damage.offset.0, *lost),
         LogItem::WrongMark { segment, .. } => Told::WrongMark(segment.0),
-        LogItem::BadFile { file, finding } => Told::BadFile(file.id.0, finding.kind),
+        LogItem::BadFile { file, finding, .. } => Told::BadFile(file.id.0, finding.kind),
         LogItem::Torn { segment, is_vouched_for: true, .. } => Told::Vouched(segment.0),
         LogItem::Torn { segment, .. } => Told::Torn(segment.0),
         LogItem::DamagedMarks { segment } => Told::DamagedMarks(segment.0),
@@ -187,8 +187,41 @@ fn a_living_log_is_read_as_it_grows_and_to_its_end_once_its_writer_is_dead() {
     log.write(2);
     assert_eq!(read(&mut reader, Owner::Dead), [frames(7, 8), vec![Told::End]].concat());
     assert_eq!(read(&mut reader, Owner::Dead), [Told::End], "and so it stays");
-    assert_eq!(reader.place(), Place { segment: SegmentId(3), offset: Offset(FRAMES_OFFSET), sequence: Sequence(8) });
-    assert_eq!(read(&mut log.reader_from(reader.place()), Owner::Dead), [Told::End]);
+    let end = reader.place();
+    assert_eq!((end.segment, end.sequence), (SegmentId(2), Sequence(8)), "the end of the last one");
+    assert_eq!(read(&mut log.reader_from(end), Owner::Dead), [Told::End]);
+}
+
+#[test]
+fn what_is_put_back_behind_the_place_with_higher_numbers_is_read() {
+    // The last segment was shorter, a segment was damaged as a whole behind which nothing was, or one was not there.
+    type Harm = fn(&Log);
+    let harms: [(&str, Harm, u64); 3] = [
+        ("shorter", |log| log.patch(2, log.offset_of(2, 9), &[0; 256]), 8),
+        ("damaged", |log| log.patch(3, 20, b"X"), 10),
+        ("not there", |log| std::fs::remove_file(log.path(3)).unwrap(), 10),
+    ];
+    for (what, harm, last) in harms {
+        for owner in [Owner::Living, Owner::Dead] {
+            let mut log = Log::new();
+            log.begin(1, 1).write(5).seal(true).begin(2, 6).write(5);
+            if what != "shorter" {
+                log.seal(true).begin(3, 11).write(2).sync();
+            }
+            let whole = [2, 3].map(|id| std::fs::read(log.path(id)).ok());
+            harm(&log);
+            let mut reader = log.reader();
+            read(&mut reader, owner);
+            assert_eq!(reader.place().sequence, Sequence(last), "{what}");
+            for (id, bytes) in [2, 3].into_iter().zip(&whole) {
+                bytes.iter().for_each(|bytes| std::fs::write(log.path(id), bytes).unwrap());
+            }
+            let found = read(&mut log.reader_from(reader.place()), owner);
+            let end = if owner == Owner::Dead { Told::End } else { Told::NotYet };
+            let there = if what == "shorter" { 10 } else { 12 };
+            assert_eq!(found, [frames(last + 1, there), vec![end]].concat(), "{what}");
+        }
+    }
 }
 
 /// A follower as it must not be: it looks for the successor when it has read a segment to its end, and goes on there.
@@ -476,7 +509,7 @@ fn a_dead_log_is_read_in_the_order_of_its_numbers_with_all_that_is_wrong_or_miss
             |log| {
                 log.begin(1, 1).write(5).seal(true).begin(2, 6).write(3).seal(true).begin(3, 9).write(1);
                 log.begin(4, 10).write(1);
-                [2, 4].map(|id| log.patch(id, 20, b"X"));
+                [2, 4].into_iter().for_each(|id| log.patch(id, 20, b"X"));
             },
             [
                 frames(1, 5),
@@ -512,7 +545,7 @@ fn a_dead_log_is_read_in_the_order_of_its_numbers_with_all_that_is_wrong_or_miss
             "damage, of which a second writing has some",
             |log| {
                 log.begin(1, 1).write(6).seal(true).begin(2, 4).write(4).seal(true);
-                [3, 4].map(|number| log.damage(1, number));
+                [3, 4].into_iter().for_each(|number| _ = log.damage(1, number));
             },
             [frames(1, 2), vec![Damage(1, 4144, 1), Hole(3, 3, 1), Frame(4)], frames(5, 7), vec![End]].concat(),
         ),
@@ -536,7 +569,7 @@ fn a_dead_log_is_read_in_the_order_of_its_numbers_with_all_that_is_wrong_or_miss
             "damage, of which several later segments have some each",
             |log| {
                 log.begin(1, 1).write(4).sync().write(2).begin(2, 3).write(1).begin(3, 4).write(1).begin(4, 4).write(5);
-                [3, 4].map(|number| log.damage(1, number));
+                [3, 4].into_iter().for_each(|number| _ = log.damage(1, number));
             },
             [frames(1, 2), vec![Damage(1, 4144, 0)], frames(3, 8), vec![End]].concat(),
         ),
@@ -762,7 +795,7 @@ fn whatever_one_byte_of_a_dead_log_is_no_number_comes_twice_or_goes_uncounted_an
 #[test]
 fn who_goes_on_from_any_place_reads_what_who_never_stopped_reads() {
     let (log, _) = rich_log();
-    [(1, 2), (2, 5), (2, 9), (3, 8), (4, 12)].map(|(id, number)| log.damage(id, number));
+    [(1, 2), (2, 5), (2, 9), (3, 8), (4, 12)].into_iter().for_each(|(id, number)| _ = log.damage(id, number));
     std::fs::remove_file(log.path(3)).unwrap();
     let (whole, reached) = read_counting(&log);
     accounted(&whole, reached);

@@ -13,7 +13,6 @@ pub use crate::index::rebuild::RebuildReport;
 
 use super::file_limit;
 use super::fold_role::FoldRole;
-use super::leftovers::remove_leftovers;
 use super::new_database::make;
 use super::rebuild_sources::Sources;
 use super::writer_lock;
@@ -27,6 +26,7 @@ use crate::ground::work::WorkError;
 use crate::index::build::Build;
 use crate::index::database::{DATABASE_NAME, Index};
 use crate::index::expiry_plan;
+use crate::index::leftovers::remove_leftovers;
 use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
 use crate::segment::writer_folder::writer_folders;
@@ -353,7 +353,7 @@ mod tests {
     fn another_stores_log_is_left_where_it_lies_and_the_others_are_folded() {
         let dir = tempfile::tempdir().unwrap();
         let (ours, theirs) = (config(&dir.path().join("ours")), config(&dir.path().join("theirs")));
-        ["1", "2", "3"].map(|request_id| record(&ours, request_id));
+        ["1", "2", "3"].into_iter().for_each(|request_id| record(&ours, request_id));
         record(&theirs, "theirs");
         let strayed = writer_folders(&theirs.kept_dir()).unwrap().folders.remove(0);
         let place = |parent: PathBuf| parent.join(strayed.path.file_name().unwrap());
@@ -400,7 +400,7 @@ mod tests {
         }
         let [one, other] = stores;
         assert!(one.stats().health.is_ok() && other.stats().health.is_ok(), "{:?} {:?}", one.stats(), other.stats());
-        (one.shutdown(PATIENCE), other.shutdown(PATIENCE));
+        [one, other].into_iter().for_each(|store| _ = store.shutdown(PATIENCE));
         assert_eq!(from_log(&config).requests, 20);
     }
 }

@@ -21,6 +21,7 @@ use crate::index::database::DATABASE_NAME;
 use crate::index::holdings;
 use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
+use crate::segment::file_numbers::first_of_log;
 use crate::segment::number_set::NumberSet;
 use std::collections::HashMap;
 
@@ -124,7 +125,9 @@ impl Sources {
             let missing = old.missing.get(&writer).map_or(&[][..], Vec::as_slice);
             let (there, last, folded) = (&records.all, end.place.sequence, old.folded(writer));
             let (goes_on, kept) = (goes_on(end, action), old.dropped.get(&writer).unwrap_or(&none));
-            let absent = LostRecords::of(KnownLog { writer, there, last, folded, missing, kept, goes_on }, action);
+            let begins = first_of_log(writer, store, &found.files.files);
+            let known = KnownLog { writer, there, begins, last, folded, missing, kept, goes_on };
+            let absent = LostRecords::of(known, action);
             if let Some(folded) = folded.filter(|folded| goes_on && *folded > last) {
                 left.entry(writer).or_default().insert_all(last.0 + 1, folded.0);
             }
