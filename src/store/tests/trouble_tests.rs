@@ -165,7 +165,7 @@ fn what_is_folded_while_it_can_not_be_read_back_is_not_counted_as_lost() {
 
 #[test]
 fn a_damaged_segment_that_can_not_be_moved_keeps_neither_the_others_nor_the_shutdown() {
-    let mut fixture = unsynced(4000);
+    let fixture = unsynced(4000);
     fixture.flush().unwrap();
     let mut killed = fixture.killed();
     fixture.cancel(Spot::Fold);
