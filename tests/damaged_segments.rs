@@ -3,7 +3,7 @@
 
 use mcplog::position::Offset;
 use mcplog::rebuild::Source;
-use mcplog::segment::format::{Extent, FRAMES_OFFSET, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark};
+use mcplog::segment::format::{Extent, FRAMES_OFFSET, HEADER_BYTES, MARK_OFFSETS, Mark};
 use mcplog::{Config, ShutdownReport};
 use mcplog_fixture::Fixture;
 use mcplog_fixture::segment::{append, change_header, flip, frames, open, patch, set_length, write_mark};

@@ -94,6 +94,7 @@ impl Fixture {
             progress: Arc::clone(&progress),
             health: Arc::clone(&health),
             clock: clock.clone(),
+            level: crate::record::LEVEL,
             give_up: Arc::clone(&give_up),
         };
         let sync_handles = SyncHandles {

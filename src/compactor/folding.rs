@@ -19,11 +19,15 @@ use crate::ground::health::Part;
 use crate::ground::limits::{Limit, Limits};
 use crate::ground::position::{StoreId, WriterId};
 use crate::ground::room::{Reserve, TooLittle};
-use crate::index::database::Index;
+use crate::index::database::{DATABASE_NAME, Index};
 use crate::index::expiry_turn::Look;
 use crate::index::leftovers::remove_leftovers;
 use crate::index::row_retention::{RetentionTime, RowRetention};
+use crate::segment::directory::list_whole;
+use crate::segment::file_numbers::first_of_log;
 use crate::segment::folded_hint;
+use crate::segment::writer_folder::writer_folders;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 /// How often to look without being woken: nobody tells of what other processes record.
@@ -101,13 +105,27 @@ impl Folding {
             // Nobody needs it to be gone.
             tracing::warn!(%error, "what a rebuild left that was broken off stays");
         }
-        let mut index = Index::open(config, store)?;
+        let mut index = Self::open_index(config, store, handles)?;
+        settle_fronts(&mut index, config, store)?;
         index.note_step_back(handles.clock.now().wall_ms)?;
         if let Some(advice) = index.limits_advice() {
             tracing::warn!("{advice}");
         }
         handles.health.note(Part::Limits, index.limits_advice().map(str::to_owned));
         Ok(Self::with(index.with_copying_thread(), config, store, role, handles))
+    }
+
+    /// Opens the database, and brings it up to date where no other process has the store open: those may not know it then.
+    fn open_index(config: &Config, store: StoreId, handles: &CompactorHandles) -> Result<Index, FoldError> {
+        let (path, build) = (config.dir.join(DATABASE_NAME), &handles.build);
+        let _alone = match &handles.lock {
+            Some(lock) if build.outdates(&path)? => {
+                let Some(alone) = lock.alone()? else { return Err(FoldError::NotAlone(build.not_alone(&path))) };
+                Some(alone)
+            }
+            _ => None,
+        };
+        Ok(Index::open_by(config, store, &build.schema)?)
     }
 
     /// The same with a database that is open.
@@ -117,9 +135,9 @@ impl Folding {
             role,
             index,
             handles: handles.clone(),
-            sources: Sources::new(config.wal_dir(), role),
+            sources: Sources::new(config.wal_dir(), role, handles.build.level),
             retirement: Retirement::new(config, store),
-            newer_records: NewerRecords::new(handles.decode, std::sync::Arc::clone(&handles.health)),
+            newer_records: NewerRecords::new(handles.build.decode, std::sync::Arc::clone(&handles.health)),
             keeps_every_row: false,
             is_import: config.is_import,
             is_overfull: false,
@@ -235,7 +253,7 @@ impl Folding {
 
     /// Everything that is remembered of the database is read again: somebody else committed.
     pub(super) fn start_anew(&mut self, wal_dir: std::path::PathBuf) {
-        self.sources = Sources::new(wal_dir, self.role);
+        self.sources = Sources::new(wal_dir, self.role, self.handles.build.level);
         self.retirement.forget();
         self.newer_records.note_moved();
         self.caught_up_at = None;
@@ -243,12 +261,13 @@ impl Folding {
 
     /// Whether everything that is there is folded, by the last look; what lives may have gone on.
     pub(super) fn has_all(&self) -> bool {
-        self.caught_up_at.is_none() && !self.is_stuck() && self.sources.sources.iter().all(Source::is_folded)
+        let is_done = |source: &Source| source.is_folded() || source.is_left();
+        self.caught_up_at.is_none() && !self.is_stuck() && self.sources.sources.iter().all(is_done)
     }
 
     /// Whether something can't be folded for now.
     pub(super) fn is_stuck(&self) -> bool {
-        self.too_little_room.is_some() || self.is_overfull || self.sources.left_alone().is_some()
+        self.too_little_room.is_some() || self.is_overfull || self.sources.any_failed()
     }
 
     /// The same, with a bug: nobody asks whether somebody else folded meanwhile.
@@ -422,4 +441,21 @@ impl Folding {
     fn expired_before(&self, retention: &RowRetention, time: RetentionTime) -> Option<i64> {
         Some(retention.kept_since_by_age(time.aged_at_ms)?.min(self.index.kept_since()))
     }
+}
+
+/// Of a database that was just made, finds out where the logs beside it begin: what is in front of them may have been folded
+/// into the one before.
+fn settle_fronts(index: &mut Index, config: &Config, store: StoreId) -> Result<(), FoldError> {
+    if !index.knows_no_fronts()? {
+        return Ok(());
+    }
+    let mut begins = Vec::new();
+    for folder in writer_folders(&config.wal_dir())?.folders {
+        let files = match list_whole(&folder.path) {
+            Err(error) if error.source.kind() == ErrorKind::NotFound => continue,
+            listed => listed?,
+        };
+        begins.extend(first_of_log(folder.writer, Some(store), &files).map(|first| (folder.writer, first)));
+    }
+    Ok(index.settle_fronts(&begins)?)
 }

@@ -2,14 +2,16 @@
 //! holds, told beforehand.
 //!
 //! For whoever makes a database anew, on the caller's thread. The log stays as it is: nothing of it is retired, and no
-//! checkpoint is needed to fold each record once, because the reader hands each over once.
+//! checkpoint is needed to fold each record once, because the reader hands each over once. What waits for a newer mcplog, or
+//! is another store's, is left to whom it is for, as by folding.
 
 use super::chunk::Chunk;
+use super::damage_notes::{DAMAGED_MARKS, DAMAGED_MARKS_OFFSET, file_bytes, torn_though_durable};
 use super::newer_records::NewerRecords;
 use super::source::checkpoint_at;
 use crate::fold::fold::fold;
 use crate::ground::file_time::written_at_ms;
-use crate::ground::finding::are_lost;
+use crate::ground::finding::{FindingKind, are_lost};
 use crate::ground::health::HealthBoard;
 use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::work::{Watch, WorkError, tell};
@@ -18,14 +20,15 @@ use crate::index::database::Index;
 use crate::index::holdings::RowSum;
 use crate::index::logged::Logged;
 use crate::index::request_rows::REQUESTS_PER_STATEMENT;
+use crate::record::LEVEL;
 use crate::record::kind::Kind;
 use crate::record::record::{DECODER, Record};
 use crate::segment::directory::SegmentFile;
-use crate::segment::log_item::{LogItem, Owner};
+use crate::segment::log_item::{LogItem, Owner, Waits};
 use crate::segment::log_reader::LogReader;
 use crate::segment::number_set::NumberSet;
 use crate::segment::place::Place;
-use crate::segment::reader::FrameAt;
+use crate::segment::reader::{FrameAt, SegmentReader};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -62,12 +65,14 @@ pub(crate) struct LogContents {
 }
 
 /// How far one log was read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LogEnd {
     /// Everything up to here was read.
     pub(crate) place: Place,
     /// When the record with the last number happened, if this build knows what it says.
     pub(crate) last_ts: Option<i64>,
+    /// Why the log is left alone from there on, if it is.
+    pub(crate) waits: Option<Waits>,
 }
 
 impl LogEnd {
@@ -97,7 +102,7 @@ pub(crate) fn read_log(
     let LogContents { logged, events, waiting, damaged_places, unreadable_files } = contents;
     let mut all = NumberSet::default();
     let mut last_ts = None;
-    let place = walk(log, store, None, watch, |item| {
+    let (mut place, waits) = walk(log, store, None, watch, |item| {
         match item {
             LogItem::Frame { segment, frame } => {
                 let (mut time, mut is_event) = (None, true);
@@ -122,10 +127,18 @@ pub(crate) fn read_log(
         }
         Ok(())
     })?;
+    if let Some(Waits::Level { path, .. }) = waits.as_ref().filter(|_| all.first().is_none()) {
+        // Its first segment waits. What was recorded before is folded, or missing, whoever folds the rest.
+        let before = Sequence(SegmentReader::open(path)?.header().base_sequence.0 - 1);
+        place.sequence = place.sequence.max(folded.min(before));
+    }
     let records = logged.logs.entry(log.writer).or_default();
     records.all = all;
-    records.segments = log.files.iter().map(|file| file.id.0).collect();
-    Ok(LogEnd { place, last_ts })
+    // Damage in those that wait is not looked for.
+    let waiting = waits.as_ref().map(Waits::path);
+    let read = log.files.iter().take_while(|file| Some(file.path.as_path()) != waiting);
+    records.segments = read.map(|file| file.id.0).collect();
+    Ok(LogEnd { place, last_ts, waits })
 }
 
 /// Folds every intact record of a log up to where it was read before, each once, and notes the places that can't be read,
@@ -148,8 +161,12 @@ pub(crate) fn fold_log(
         bytes: 0,
         times: lost.iter().flat_map(|run| [(run.first - 1, None), (run.last + 1, None)]).collect(),
     };
+    let mut has_unknown = false;
     walk(log, store, Some(end.sequence), watch, |item| match item {
         LogItem::Frame { segment, frame } => {
+            if std::mem::take(&mut has_unknown) {
+                note_numbers(index, log.writer, segment)?;
+            }
             if gathered.segment.is_some_and(|id| id != segment) || gathered.is_full() {
                 gathered.fold(index)?;
             }
@@ -165,11 +182,29 @@ pub(crate) fn fold_log(
             gathered.fold(index)?;
             note_damage(index, log, segment, wrong.offset(), 0, &wrong.to_string())
         }
-        LogItem::BadFile { file, finding } => {
+        LogItem::DamagedMarks { segment } => {
             gathered.fold(index)?;
-            let bytes = std::fs::symlink_metadata(&file.path).map_or(0, |metadata| metadata.len());
-            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-            note_damage(index, log, file.id, Offset(0), bytes, &finding.text)
+            note_damage(index, log, segment, DAMAGED_MARKS_OFFSET, 0, DAMAGED_MARKS)
+        }
+        LogItem::Torn { segment, offset, bytes, reason, is_vouched_for: true } => {
+            gathered.fold(index)?;
+            note_damage(index, log, segment, offset, bytes, &torn_though_durable(reason))
+        }
+        LogItem::BadFile { finding, .. } if finding.kind == FindingKind::UnstartedSegment => Ok(()),
+        LogItem::BadFile { file, finding, tells_numbers } => {
+            gathered.fold(index)?;
+            has_unknown |= !tells_numbers;
+            let bytes = file_bytes(&file.path);
+            let mut batch = index.begin()?;
+            if let Some(written_at) = log.written_at_ms(file.id) {
+                batch.note_as_of(written_at);
+            }
+            batch.quarantine_file(log.writer, file.id, bytes, &finding.text, tells_numbers)?;
+            Ok(batch.commit()?)
+        }
+        LogItem::Hole { behind, .. } if std::mem::take(&mut has_unknown) => {
+            gathered.fold(index)?;
+            note_numbers(index, log.writer, behind)
         }
         // Which numbers are missing was found before.
         _ => Ok(()),
@@ -188,23 +223,26 @@ pub(crate) fn fold_log(
     Ok(batch.commit()?)
 }
 
-/// Hands over what the log's reader comes upon, up to the record with number `last`, if that is told. Returns where it ended.
+/// Hands over what the log's reader comes upon, up to the record with number `last`, if that is told. Returns where it ended,
+/// and why the log is left alone from there on, if it is.
 fn walk(
     log: &LogFiles,
     store: Option<StoreId>,
     last: Option<Sequence>,
     watch: &mut Watch<'_>,
     mut each: impl FnMut(LogItem<'_>) -> Result<(), WorkError>,
-) -> Result<Place, WorkError> {
+) -> Result<(Place, Option<Waits>), WorkError> {
     let mut reader = LogReader::over(log.writer, store, log.files.clone(), Place::START);
     // What the disk can't give back is as good as damaged.
     reader.pass_unreadable();
+    reader.know_level(LEVEL);
     let mut records = 0_u64;
     tell(watch, 0.0)?;
     loop {
         let is_beyond = |sequence: Sequence| last.is_some_and(|last| sequence > last);
         match reader.next(log.owner)? {
-            LogItem::NotYet | LogItem::End | LogItem::Waits(_) => break,
+            LogItem::Waits(why) => return Ok((reader.place(), Some(why))),
+            LogItem::NotYet | LogItem::End => break,
             LogItem::Frame { frame, .. } if is_beyond(frame.sequence) => break,
             LogItem::Hole { first, .. } if is_beyond(first) => break,
             item => each(item)?,
@@ -216,7 +254,14 @@ fn walk(
             tell(watch, done as f64 / log.files.len().max(1) as f64)?;
         }
     }
-    Ok(reader.place())
+    Ok((reader.place(), None))
+}
+
+/// A number of that segment tells what files before it held.
+fn note_numbers(index: &mut Index, writer: WriterId, segment: SegmentId) -> Result<(), WorkError> {
+    let mut batch = index.begin()?;
+    batch.note_numbers(writer, segment)?;
+    Ok(batch.commit()?)
 }
 
 /// Adds a row to table `quarantine`, in a transaction of its own.

@@ -32,6 +32,7 @@ pub(crate) mod random_uuid;
 pub(crate) mod room;
 pub(crate) mod sabotage;
 pub(crate) mod signal;
+pub(crate) mod store_lock;
 pub(crate) mod store_progress;
 pub(crate) mod varint;
 pub(crate) mod work;

@@ -6,6 +6,7 @@
 pub(crate) mod age_clock;
 pub(crate) mod age_table;
 pub(crate) mod batch;
+pub(crate) mod build;
 pub(crate) mod checkpoint;
 mod clock_steps;
 pub(crate) mod connection;
@@ -24,6 +25,7 @@ mod fold_runs;
 mod held;
 pub(crate) mod holdings;
 pub(crate) mod leftovers;
+mod log_fronts;
 pub(crate) mod logged;
 pub(crate) mod migration;
 pub(crate) mod missing_records;

@@ -7,10 +7,10 @@ use crate::ground::config::Config;
 use crate::ground::finding::Severity;
 use crate::ground::health::Part;
 use crate::ground::machine_clock::MachineClock;
+use crate::index::build::Build;
 use crate::query::clock_steps::ClockStepRow;
 use crate::query::database::Query;
 use crate::query::filter::TimeRange;
-use crate::record::record::DECODER;
 use crate::store::check::{CheckReport, check_at};
 use crate::store::store::Store;
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl Fixture {
     }
 
     fn open(&mut self) {
-        self.store = Some(Store::open_by(self.config.clone(), DECODER, self.clock.clone()).unwrap());
+        self.store = Some(Store::open_by(self.config.clone(), &Build::THIS, self.clock.clone()).unwrap());
     }
 
     fn shut_down(&mut self) {

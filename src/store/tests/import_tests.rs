@@ -3,7 +3,7 @@
 
 use crate::ground::config::Config;
 use crate::ground::machine_clock::MachineClock;
-use crate::record::record::DECODER;
+use crate::index::build::Build;
 use crate::store::store::Store;
 use crate::{Event, Recorder, Request, SchemaVersion, Session, SessionClosed, Status};
 use proptest::prelude::*;
@@ -109,7 +109,7 @@ impl Recorded {
     }
 
     fn open(&self, clock: &MachineClock) -> Store {
-        Store::open_by(self.config.clone(), DECODER, clock.clone()).unwrap()
+        Store::open_by(self.config.clone(), &Build::THIS, clock.clone()).unwrap()
     }
 
     /// What is on record, without the numbers that depend on the order in the log.

@@ -11,6 +11,7 @@ use crate::ground::health::Part;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::random_uuid::random_uuid;
 use crate::ground::sabotage::{self, Spot, fail, panic};
+use crate::index::build::Build;
 use crate::query::database::Query;
 use crate::query::filter::{RequestFilter, SessionFilter};
 use crate::record::record::{DECODER, Decoder, Record, RecordError};
@@ -101,7 +102,7 @@ impl Fixture {
         if self.store.is_some() {
             self.shut_down();
         }
-        self.store = Some(Store::open_with(self.config.clone(), decode).unwrap());
+        self.store = Some(Store::open_with(self.config.clone(), &Build { decode, ..Build::THIS }).unwrap());
     }
 
     /// Records so many events as this build writes them.
