@@ -70,6 +70,16 @@ struct FailedCleanUp {
     error: RetireError,
 }
 
+/// What a clean-up came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CleanUp {
+    /// It failed, or none was tried.
+    NotNow,
+    /// There is more to do at once.
+    More,
+    Done,
+}
+
 /// What a look came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Worked {
@@ -186,9 +196,11 @@ impl Folding {
             // gives room back.
             self.sources.note_undead();
         }
-        let expired = self.clean_up(finishing, folded, asked.is_some(), time);
+        let cleaned = self.clean_up(finishing, folded, asked.is_some(), time);
         stepped?;
-        if let Some(asked) = asked.filter(|_| !folded && !expired && self.is_clean()) {
+        let expired = cleaned == CleanUp::More;
+        // Not where none was tried: a copy that was in the way may have ended since.
+        if let Some(asked) = asked.filter(|_| !folded && cleaned == CleanUp::Done && !self.index.is_copying()) {
             self.handles.progress.set_expiry_done(asked);
         }
         self.handles.progress.set_expired(self.index.expired());
@@ -328,6 +340,7 @@ impl Folding {
         let (folded, too_little_room) = round.commit()?;
         self.too_little_room = too_little_room;
         let Some(folded) = folded else {
+            self.tell_folded(own);
             // What was read of transactions that did not begin is read again.
             if too_little_room.is_none() && own.is_none_or(|_| self.handles.progress.folded() >= appended) {
                 self.handles.progress.set_caught_up(seen_at);
@@ -336,20 +349,8 @@ impl Folding {
             return Ok(false);
         };
         self.retirement.note_damaged(folded.damaged);
-        for source in &mut self.sources.sources {
-            if source.reached == source.checkpoint {
-                continue;
-            }
-            source.commit();
-            let (writer, last) = (source.folder.writer, source.checkpoint.sequence);
-            if Some(writer) == own {
-                self.handles.progress.set_folded(writer, last);
-            } else if !source.is_dead()
-                && let Err(error) = folded_hint::write(&source.folder.path, last)
-            {
-                tracing::debug!(%error, "who records there learns later how far that is folded");
-            }
-        }
+        self.sources.sources.iter_mut().for_each(Source::commit);
+        self.tell_folded(own);
         let has_more = self.sources.have_more();
         self.caught_up_at = (!has_more).then(Instant::now);
         if !has_more {
@@ -359,16 +360,31 @@ impl Folding {
         Ok(true)
     }
 
-    /// Retires what is folded, and removes what is expired for a moment; tells whether more is expired. What fails is
-    /// tried again in a while. While SQLite's write-ahead log is copied nothing is tried; the end of that wakes this
+    /// Tells each writer that lives how far its log is folded, also where that is long so: who committed it may have died before
+    /// it said so, and this process may not have known yet that a log is its own.
+    fn tell_folded(&mut self, own: Option<WriterId>) {
+        for source in &mut self.sources.sources {
+            let (writer, last) = (source.folder.writer, source.checkpoint.sequence);
+            if Some(writer) == own {
+                self.handles.progress.set_folded(writer, last);
+            } else if !source.is_dead() && source.told < last {
+                match folded_hint::write(&source.folder.path, last) {
+                    Ok(()) => source.told = last,
+                    Err(error) => tracing::debug!(%error, "who records there learns later how far that is folded"),
+                }
+            }
+        }
+    }
+
+    /// Retires what is folded, and removes what is expired for a moment. What fails is tried again in a while. While SQLite's write-ahead log is copied nothing is tried; the end of that wakes this
     /// thread. Neither folding nor a shutdown waits for the clean-up.
-    fn clean_up(&mut self, finishing: bool, folded: bool, asked: bool, time: RetentionTime) -> bool {
+    fn clean_up(&mut self, finishing: bool, folded: bool, asked: bool, time: RetentionTime) -> CleanUp {
         let retention = self.row_retention();
         self.is_overfull |= folded && self.index.is_overfull(&retention).unwrap_or(false);
         let is_last = finishing && !folded;
         let was_tried = self.failed_clean_up.as_ref().is_some_and(|failed| failed.at.elapsed() < CLEAN_UP_RETRY);
         if !is_last && (was_tried || self.index.is_copying()) {
-            return false;
+            return CleanUp::NotNow;
         }
         let look = if asked || self.is_overfull { Look::Now } else { Look::Seldom };
         let cleaned = self.retire_and_expire(finishing, look, &retention, time);
@@ -377,12 +393,11 @@ impl Folding {
         self.failed_clean_up = cleaned.err().map(|error| FailedCleanUp { at: Instant::now(), error });
         // Where nothing more goes, waiting would be for nothing: the newest minute stays.
         self.is_overfull &= has_more || (self.failed_clean_up.is_none() && self.index.is_copying());
-        has_more
-    }
-
-    /// Whether the last clean-up succeeded, with nothing under way.
-    fn is_clean(&self) -> bool {
-        self.failed_clean_up.is_none() && !self.index.is_copying()
+        match self.failed_clean_up {
+            Some(_) => CleanUp::NotNow,
+            None if has_more => CleanUp::More,
+            None => CleanUp::Done,
+        }
     }
 
     /// What time it is for what goes by its age. Says so where that is not what the clock says. In an import it is as late

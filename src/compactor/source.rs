@@ -4,7 +4,7 @@
 
 use super::folder_task::{Content, LockState};
 use crate::ground::error::{PathError, SegmentError};
-use crate::ground::position::{SegmentId, StoreId};
+use crate::ground::position::{SegmentId, Sequence, StoreId};
 use crate::index::checkpoint::Checkpoint;
 use crate::segment::folder_lock::{FolderLock, FolderOwner};
 use crate::segment::log_item::Owner;
@@ -37,6 +37,8 @@ pub(super) struct Source {
     pub(super) checkpoint: Checkpoint,
     /// Up to here, in the transaction under way.
     pub(super) reached: Checkpoint,
+    /// So far its writer was told that it is folded.
+    pub(super) told: Sequence,
     reader: Option<LogReader>,
     pub(super) content: Content,
     /// Why the log is left alone.
@@ -74,6 +76,7 @@ impl Source {
             waits_for_its_turn: false,
             checkpoint,
             reached: checkpoint,
+            told: Sequence(0),
             reader: None,
             content: Content::Beyond,
             why: None,
