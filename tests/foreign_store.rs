@@ -190,7 +190,7 @@ fn two_stores_on_one_directory_record_and_fold_each_event_once() {
     fixture.store().wait_folded(PATIENCE).unwrap();
     assert_ne!(other.writer(), fixture.store().writer());
     let report = other.shutdown(PATIENCE);
-    assert_eq!((report.appended, report.dropped), (1_000, 0));
+    assert_eq!((report.appended, report.folded, report.left_in_log, report.dropped), (1_000, 1_000, 0, 0));
     fixture.fold();
     fixture.shut_down();
     assert_eq!(fixture.number("SELECT count(*) FROM requests"), 2_000);

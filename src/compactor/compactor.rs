@@ -262,19 +262,22 @@ impl Compactor {
         }
         if lock.is_wanted() {
             tracing::debug!("another process wants to fold");
-            return if finishing { Next::End } else { self.let_go(TRY_AWAITED) };
+            if !finishing {
+                return self.let_go(TRY_AWAITED);
+            }
+            if folding.trouble(false).is_some() && folding.trouble(true).is_none() {
+                self.handles.health.clear(Part::Fold);
+            }
+            return Next::End;
         }
         match folding.work(finishing) {
             Ok(worked) => {
-                if let Some(why) = folding.found_corrupt().map(ToString::to_string) {
-                    lock.say_corrupt();
-                    self.has_lost_database = !self.has_database();
-                    self.stop_folding(why);
-                    return self.let_go(TRY);
+                if let Some(error) = folding.take_corrupt() {
+                    return self.fail(&error, None);
                 }
                 self.retry = RETRY_MIN;
                 let lacks = folding.may_lack_something();
-                match folding.trouble() {
+                match folding.trouble(finishing) {
                     Some(trouble) => self.handles.health.report(Part::Fold, trouble),
                     None => self.handles.health.clear(Part::Fold),
                 }
@@ -307,8 +310,9 @@ impl Compactor {
         let is_removed = error.is_replaced() && !self.has_database();
         self.has_lost_database = is_removed;
         if error.is_corrupt() || is_removed {
-            // Trying again can't help, and writing to it might take what can still be saved.
-            if let Some(lock) = lock {
+            // Trying again can't help, and writing to it might take what can still be saved. Of one that is not there nobody
+            // else is told: what comes in its place is another one.
+            if let Some(lock) = lock.filter(|_| !is_removed) {
                 lock.say_corrupt();
             }
             self.stop_folding(error);

@@ -21,8 +21,13 @@ use crate::ground::position::{StoreId, WriterId};
 use crate::ground::room::{Reserve, TooLittle};
 use crate::index::database::{DATABASE_NAME, Index};
 use crate::index::expiry_turn::Look;
+use crate::index::leftovers::remove_leftovers;
 use crate::index::row_retention::{RetentionTime, RowRetention};
+use crate::segment::directory::list_whole;
+use crate::segment::file_numbers::first_of_log;
 use crate::segment::folded_hint;
+use crate::segment::writer_folder::writer_folders;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 /// How often to look without being woken: nobody tells of what other processes record.
@@ -84,7 +89,14 @@ impl Folding {
         role: Role,
         handles: &CompactorHandles,
     ) -> Result<Self, FoldError> {
+        if role == Role::Holder
+            && let Err(error) = remove_leftovers(&config.dir)
+        {
+            // Nobody needs it to be gone.
+            tracing::warn!(%error, "what a rebuild left that was broken off stays");
+        }
         let mut index = Self::open_index(config, store, handles)?;
+        settle_fronts(&mut index, config, store)?;
         index.note_step_back(handles.clock.now().wall_ms)?;
         if let Some(advice) = index.limits_advice() {
             tracing::warn!("{advice}");
@@ -191,9 +203,13 @@ impl Folding {
         })
     }
 
-    /// What keeps the role from being done though no look fails; `None`: all is well.
-    pub(super) fn trouble(&self) -> Option<String> {
-        if let Some(failed) = &self.failed_clean_up {
+    /// What keeps the role from being done though no look fails; `None`: all is well. That somebody else is in the way of
+    /// the clean-up is no trouble of a process that ends (`finishing`): the next one who folds cleans up.
+    pub(super) fn trouble(&self, finishing: bool) -> Option<String> {
+        let is_trouble = |failed: &&FailedCleanUp| {
+            !finishing || !matches!(&failed.error, RetireError::Index(error) if error.is_busy())
+        };
+        if let Some(failed) = self.failed_clean_up.as_ref().filter(is_trouble) {
             return Some(format!("what is not needed any more stays: {}", failed.error));
         }
         if let Some(too_little) = self.too_little_room {
@@ -202,10 +218,12 @@ impl Folding {
         self.index.copy_failure().map(|failure| format!("rows stay in store.db-wal: {failure}"))
     }
 
-    /// Whether the clean-up found the database corrupt.
-    pub(super) fn found_corrupt(&self) -> Option<&IndexError> {
-        match self.failed_clean_up.as_ref().map(|failed| &failed.error) {
-            Some(RetireError::Index(error)) if error.is_corrupt() => Some(error),
+    /// What the clean-up found, if it found the database corrupt or another one in its place.
+    pub(super) fn take_corrupt(&mut self) -> Option<FoldError> {
+        let found =
+            |failed: &mut FailedCleanUp| matches!(&failed.error, RetireError::Index(error) if error.is_corrupt());
+        match self.failed_clean_up.take_if(found)?.error {
+            RetireError::Index(error) => Some(error.into()),
             _ => None,
         }
     }
@@ -408,4 +426,21 @@ impl Folding {
     fn expired_before(&self, retention: &RowRetention, time: RetentionTime) -> Option<i64> {
         Some(retention.kept_since_by_age(time.aged_at_ms)?.min(self.index.kept_since()))
     }
+}
+
+/// Of a database that was just made, finds out where the logs beside it begin: what is in front of them may have been folded
+/// into the one before.
+fn settle_fronts(index: &mut Index, config: &Config, store: StoreId) -> Result<(), FoldError> {
+    if !index.knows_no_fronts()? {
+        return Ok(());
+    }
+    let mut begins = Vec::new();
+    for folder in writer_folders(&config.wal_dir())?.folders {
+        let files = match list_whole(&folder.path) {
+            Err(error) if error.source.kind() == ErrorKind::NotFound => continue,
+            listed => listed?,
+        };
+        begins.extend(first_of_log(folder.writer, Some(store), &files).map(|first| (folder.writer, first)));
+    }
+    Ok(index.settle_fronts(&begins)?)
 }

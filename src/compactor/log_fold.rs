@@ -6,11 +6,12 @@
 //! is another store's, is left to whom it is for, as by folding.
 
 use super::chunk::Chunk;
+use super::damage_notes::{DAMAGED_MARKS, DAMAGED_MARKS_OFFSET, file_bytes, torn_though_durable};
 use super::newer_records::NewerRecords;
 use super::source::checkpoint_at;
 use crate::fold::fold::fold;
 use crate::ground::file_time::written_at_ms;
-use crate::ground::finding::are_lost;
+use crate::ground::finding::{FindingKind, are_lost};
 use crate::ground::health::HealthBoard;
 use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::work::{Watch, WorkError, tell};
@@ -160,8 +161,12 @@ pub(crate) fn fold_log(
         bytes: 0,
         times: lost.iter().flat_map(|run| [(run.first - 1, None), (run.last + 1, None)]).collect(),
     };
+    let mut has_unknown = false;
     walk(log, store, Some(end.sequence), watch, |item| match item {
         LogItem::Frame { segment, frame } => {
+            if std::mem::take(&mut has_unknown) {
+                note_numbers(index, log.writer, segment)?;
+            }
             if gathered.segment.is_some_and(|id| id != segment) || gathered.is_full() {
                 gathered.fold(index)?;
             }
@@ -177,11 +182,29 @@ pub(crate) fn fold_log(
             gathered.fold(index)?;
             note_damage(index, log, segment, wrong.offset(), 0, &wrong.to_string())
         }
-        LogItem::BadFile { file, finding } => {
+        LogItem::DamagedMarks { segment } => {
             gathered.fold(index)?;
-            let bytes = std::fs::symlink_metadata(&file.path).map_or(0, |metadata| metadata.len());
-            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-            note_damage(index, log, file.id, Offset(0), bytes, &finding.text)
+            note_damage(index, log, segment, DAMAGED_MARKS_OFFSET, 0, DAMAGED_MARKS)
+        }
+        LogItem::Torn { segment, offset, bytes, reason, is_vouched_for: true } => {
+            gathered.fold(index)?;
+            note_damage(index, log, segment, offset, bytes, &torn_though_durable(reason))
+        }
+        LogItem::BadFile { finding, .. } if finding.kind == FindingKind::UnstartedSegment => Ok(()),
+        LogItem::BadFile { file, finding, tells_numbers } => {
+            gathered.fold(index)?;
+            has_unknown |= !tells_numbers;
+            let bytes = file_bytes(&file.path);
+            let mut batch = index.begin()?;
+            if let Some(written_at) = log.written_at_ms(file.id) {
+                batch.note_as_of(written_at);
+            }
+            batch.quarantine_file(log.writer, file.id, bytes, &finding.text, tells_numbers)?;
+            Ok(batch.commit()?)
+        }
+        LogItem::Hole { behind, .. } if std::mem::take(&mut has_unknown) => {
+            gathered.fold(index)?;
+            note_numbers(index, log.writer, behind)
         }
         // Which numbers are missing was found before.
         _ => Ok(()),
@@ -232,6 +255,13 @@ fn walk(
         }
     }
     Ok((reader.place(), None))
+}
+
+/// A number of that segment tells what files before it held.
+fn note_numbers(index: &mut Index, writer: WriterId, segment: SegmentId) -> Result<(), WorkError> {
+    let mut batch = index.begin()?;
+    batch.note_numbers(writer, segment)?;
+    Ok(batch.commit()?)
 }
 
 /// Adds a row to table `quarantine`, in a transaction of its own.

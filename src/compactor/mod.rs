@@ -5,7 +5,7 @@
 //! folds does. `sources.rs` has the logs, each a `source.rs`, and `folder_task.rs` says what to do with one; `round.rs` is
 //! one transaction, for which `chunk.rs` gathers frames; `fold_interval.rs` says when. `retirement.rs` deletes or moves what
 //! is folded, as `retirement_plan.rs` decides; `newer_records.rs` keeps what a newer build wrote, `lost_records.rs` notes
-//! what is missing. Nothing here touches the channel, and nothing writes into a log.
+//! what is missing, and `damage_notes.rs` has words for damage. Nothing here touches the channel, and nothing writes into a log.
 
 mod beat_watch;
 mod chunk;
@@ -14,6 +14,7 @@ pub(crate) mod compactor;
 #[cfg(test)]
 mod compactor_tests;
 mod copies;
+mod damage_notes;
 mod fold_error;
 mod fold_interval;
 pub(crate) mod fold_waiting;

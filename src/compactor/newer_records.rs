@@ -36,6 +36,15 @@ pub(super) struct NewerRecords {
     counted_at: Option<Instant>,
 }
 
+/// Where a record that can't be decoded is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// With those that wait for a newer build.
+    ForNewer,
+    /// In table `quarantine`.
+    InQuarantine,
+}
+
 impl NewerRecords {
     pub(super) fn new(decode: Decoder, health: Arc<HealthBoard>) -> Self {
         Self { decode, health, may_be_known: true, is_stale: true, counted_at: None }
@@ -64,16 +73,17 @@ impl NewerRecords {
         segment: SegmentId,
         frame: &FrameAt<'_>,
         error: &RecordError,
-    ) -> Result<(), IndexError> {
+    ) -> Result<Kept, IndexError> {
         match error.newer() {
             Some(kind) => {
                 self.is_stale = true;
-                batch.keep_newer(writer, segment, frame, kind)
+                batch.keep_newer(writer, segment, frame, kind)?;
+                Ok(Kept::ForNewer)
             }
             None => {
                 batch.quarantine_record(writer, segment, frame, &error.to_string())?;
                 report(writer, segment, frame, error, &self.health);
-                Ok(())
+                Ok(Kept::InQuarantine)
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::ground::private_dir::create_private_dir;
 use crate::ground::sabotage::{self, Spot};
 use crate::index::database::Index;
 use crate::segment::directory::{SegmentFile, file_name, list, remove_prepared, sync_directory};
+use crate::segment::file_numbers::has_beyond;
 use crate::segment::folded_hint;
 use crate::segment::quarantine::{DamagedPlace, NOTE_DAMAGE_MAX, Note, move_aside};
 use crate::segment::writer_folder::WriterFolder;
@@ -152,7 +153,13 @@ impl Retirement {
                 // The last one may be written to, whatever its header looks like.
                 files.pop();
             }
-            let files = files.into_iter().filter(|file| retirable.has(source, file.id));
+            // The place does not tell what was put back behind it: what has higher numbers is not folded yet.
+            let is_beyond = |file: &SegmentFile| {
+                *retirable != Retirable::All
+                    && !faults.damaged.contains(&(writer, file.id))
+                    && has_beyond(&file.path, source.checkpoint.sequence)
+            };
+            let files = files.into_iter().filter(|file| retirable.has(source, file.id) && !is_beyond(file));
             folded.extend(files.filter_map(|file| FoldedSegment::read(writer, file, false, faults)));
         }
         if !lets_go_of_kept {

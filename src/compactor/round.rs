@@ -4,9 +4,10 @@
 //! nothing costs no more than reading. Which log has how much of it is not decided here; see `sources.rs`.
 
 use super::chunk::Chunk;
+use super::damage_notes::{DAMAGED_MARKS, DAMAGED_MARKS_OFFSET, file_bytes, torn_though_durable};
 use super::folder_task::Content;
 use super::lost_records::{LostRecords, tell};
-use super::newer_records::NewerRecords;
+use super::newer_records::{Kept, NewerRecords};
 use super::source::{Source, checkpoint_at};
 use crate::fold::fold::fold;
 use crate::ground::clock::now_ms;
@@ -228,7 +229,7 @@ impl<'a> Round<'a> {
             LogItem::Frame { segment, frame } => {
                 if turn.segment != Some(segment) {
                     self.fold_chunk(turn)?;
-                    self.note_segment(turn, segment);
+                    self.note_segment(turn, segment)?;
                 }
                 self.pass_over_to(turn, Sequence(frame.sequence.0 - 1))?;
                 (turn.accounted, turn.is_told) = (frame.sequence, false);
@@ -244,28 +245,27 @@ impl<'a> Round<'a> {
                 }
                 Ok(())
             }
-            LogItem::Hole { last, .. } => self.pass_over_to(turn, last),
+            LogItem::Hole { last, behind, .. } => {
+                self.pass_over_to(turn, last)?;
+                self.batch.as_mut().map_or(Ok(()), |batch| batch.note_numbers(turn.writer, behind))
+            }
             LogItem::Damage { segment, damage, lost } => {
                 let reason = format!("{}; {}", damage.reason, are_lost(lost));
                 self.report(turn, segment, damage.offset, damage.bytes, &reason)
             }
             LogItem::WrongMark { segment, wrong } => self.report(turn, segment, wrong.offset(), 0, &wrong.to_string()),
-            LogItem::DamagedMarks { segment } => {
-                let offset = Offset(crate::segment::format::MARK_OFFSETS[0]);
-                self.report(turn, segment, offset, 0, "both marks are damaged, which no crash leaves")
-            }
+            LogItem::DamagedMarks { segment } => self.report(turn, segment, DAMAGED_MARKS_OFFSET, 0, DAMAGED_MARKS),
             LogItem::Torn { segment, offset, bytes, reason, is_vouched_for: true } => {
-                self.report(turn, segment, offset, bytes, &format!("{reason}; what is behind it is durable"))
+                self.report(turn, segment, offset, bytes, &torn_though_durable(reason))
             }
             // It holds nothing: a power cut, or the end of a process, leaves such.
             LogItem::BadFile { finding, .. } if finding.kind == FindingKind::UnstartedSegment => Ok(()),
-            LogItem::BadFile { file, finding } => {
-                let bytes = std::fs::symlink_metadata(&file.path).map_or(0, |metadata| metadata.len());
-                let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-                self.report(turn, file.id, Offset(0), bytes, &finding.text)?;
+            LogItem::BadFile { file, finding, tells_numbers } => {
+                self.tell(turn, file.id, Offset(0), &finding.text)?;
                 turn.passed_file =
                     Some(format!("log of writer {}, segment {}: {}", turn.writer, file.id, finding.text));
-                Ok(())
+                let Some(batch) = &mut self.batch else { return Ok(()) };
+                batch.quarantine_file(turn.writer, file.id, file_bytes(&file.path), &finding.text, tells_numbers)
             }
             LogItem::Torn { .. } | LogItem::NotYet | LogItem::End | LogItem::Waits(_) => Ok(()),
         }
@@ -290,16 +290,16 @@ impl<'a> Round<'a> {
     }
 
     /// From here on, records are of that segment.
-    fn note_segment(&mut self, turn: &mut Turn<'_>, segment: SegmentId) {
+    fn note_segment(&mut self, turn: &mut Turn<'_>, segment: SegmentId) -> Result<(), IndexError> {
         turn.segment = Some(segment);
         // A file that is still written to may not have told the file system yet.
         let written_at = match turn.owner {
             Owner::Dead => written_at_ms(&turn.folder.join(file_name(segment))),
             Owner::Living => None,
         };
-        if let Some(batch) = &mut self.batch {
-            batch.note_as_of(written_at.unwrap_or(i64::MAX));
-        }
+        let Some(batch) = &mut self.batch else { return Ok(()) };
+        batch.note_as_of(written_at.unwrap_or(i64::MAX));
+        batch.note_numbers(turn.writer, segment)
     }
 
     /// Folds the gathered records together. A record that can't be decoded is kept as it is. What comes first gets the lower
@@ -319,7 +319,9 @@ impl<'a> Round<'a> {
                 Ok(record) => mutations.push((frame.sequence, fold(record))),
                 Err(error) => {
                     batch.apply(turn.writer, std::mem::take(&mut mutations))?;
-                    self.newer_records.keep(batch, turn.writer, segment, &frame, &error)?;
+                    if self.newer_records.keep(batch, turn.writer, segment, &frame, &error)? == Kept::InQuarantine {
+                        self.damaged.push((turn.writer, segment));
+                    }
                 }
             }
         }
@@ -340,16 +342,28 @@ impl<'a> Round<'a> {
         bytes: u32,
         reason: &str,
     ) -> Result<(), IndexError> {
+        self.tell(turn, segment, offset, reason)?;
+        match &mut self.batch {
+            Some(batch) => batch.quarantine_bytes(turn.writer, segment, offset, bytes, reason),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells people of damage. What came before is folded first.
+    fn tell(
+        &mut self,
+        turn: &mut Turn<'_>,
+        segment: SegmentId,
+        offset: Offset,
+        reason: &str,
+    ) -> Result<(), IndexError> {
         self.fold_chunk(turn)?;
         turn.is_told = true;
         self.damaged.push((turn.writer, segment));
         let writer = turn.writer;
         self.health
             .report(Part::Damage, format_args!("log of writer {writer}, segment {segment}, offset {offset}: {reason}"));
-        match &mut self.batch {
-            Some(batch) => batch.quarantine_bytes(writer, segment, offset, bytes, reason),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

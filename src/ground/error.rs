@@ -321,8 +321,11 @@ pub enum IndexError {
         path: PathBuf,
     },
     /// The database is of another store than the directory that it lies in. It is left alone.
-    #[error("{}: this database is of store {found}, and the directory is store {expected}; put the right one in its place, or move it away: \
-             what segments are kept is then folded again", path.display())]
+    #[error(
+        "{}: store.db belongs to another store: it is of store {found}, and this is store {expected}; put the one back that \
+         belongs here, or let `mcplog rebuild --from-log` move it into quarantine/ and fold the log into a new one",
+        path.display()
+    )]
     ForeignStore {
         /// The database file.
         path: PathBuf,

@@ -1,6 +1,7 @@
-//! What the database says the logs do not have: damaged bytes in table `quarantine`, and missing records in table `gaps`.
+//! What the database says the logs do not have: damaged bytes and records that can't be decoded in table `quarantine`, and
+//! missing records in table `gaps`.
 //!
-//! Runs on the compactor. Table `quarantine` also has records that can't be decoded; this file passes over them.
+//! Runs on the compactor.
 
 use super::database::Index;
 use super::writer_column;
@@ -10,7 +11,7 @@ use crate::segment::number_set::NumberSet;
 use rusqlite::{Connection, params};
 use std::collections::{HashMap, HashSet};
 
-/// A row of the table that names damaged bytes and no record.
+/// A row of the table: damaged bytes, or a record that can't be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DamageRow {
     pub(crate) writer: WriterId,
@@ -23,10 +24,7 @@ pub(crate) struct DamageRow {
 /// The segments in which damage was found, and of whose log they are.
 pub(crate) fn damaged_segments<T: FromIterator<(WriterId, SegmentId)>>(connection: &Connection) -> rusqlite::Result<T> {
     connection
-        .prepare(
-            "SELECT DISTINCT w.writer, q.segment FROM quarantine AS q JOIN writers AS w ON w.id = q.writer
-             WHERE q.sequence IS NULL",
-        )?
+        .prepare("SELECT DISTINCT w.writer, q.segment FROM quarantine AS q JOIN writers AS w ON w.id = q.writer")?
         .query_map([], |row| Ok((writer_column::read(row, 0)?, SegmentId(row.get(1)?))))?
         .collect()
 }
@@ -68,7 +66,7 @@ impl Index {
             self.connection
                 .prepare(
                     "SELECT offset, bytes, reason FROM quarantine
-                     WHERE writer = (SELECT id FROM writers WHERE writer = ?1) AND segment = ?2 AND sequence IS NULL
+                     WHERE writer = (SELECT id FROM writers WHERE writer = ?1) AND segment = ?2
                      ORDER BY offset LIMIT ?3",
                 )?
                 .query_map(params![writer.to_string(), segment.0, count], |row| {

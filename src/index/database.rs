@@ -14,7 +14,7 @@ use super::remembered_limits;
 use super::row_retention::RowRetention;
 use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
 use super::store_id;
-use super::wal_readers::wal_bytes;
+use super::wal_readers::{companion, wal_bytes};
 use crate::ground::config::Config;
 use crate::ground::database_version::{DatabaseVersion, KnownVersions, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError, OpenError};
@@ -204,7 +204,7 @@ impl Index {
         // What SQLite's WAL does not have is in the database, which was synced before the WAL was emptied. On a full disk there
         // is no room for a commit, and none is needed.
         if wal_bytes(&self.path) == 0 {
-            return Ok(());
+            return self.sync_emptied_wal();
         }
         // Under FULL a commit syncs SQLite's WAL, and with it all commits before; but only a commit that writes a page.
         // An UPDATE that changes nothing writes no page; setting the header's user version always does.
@@ -216,6 +216,20 @@ impl Index {
         done.and(self.checked(normal))?;
         // Somebody else committed, and what that one's syncs came to, the next attempt finds out.
         if self.wal_in_doubt.load(Ordering::Relaxed) { self.make_durable() } else { Ok(()) }
+    }
+
+    /// Makes durable that SQLite's WAL is empty. A power cut that brought it back would bring back what its frames were, and
+    /// where a sync of them had failed not all of them: an older state would lie over what the database has.
+    fn sync_emptied_wal(&self) -> Result<(), IndexError> {
+        // SQLite has no lock on this file that closing it could drop.
+        let path = companion(&self.path, "-wal");
+        let synced = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            opened => opened.and_then(|wal| wal.sync_all()).at("sync", &path),
+        };
+        // It is emptied once more then.
+        self.wal_in_doubt.fetch_or(synced.is_err(), Ordering::Relaxed);
+        Ok(synced?)
     }
 
     /// An error if the file is not in its place any more: SQLite goes on with one that was removed, and never says so,

@@ -12,6 +12,7 @@
 //! attempt. One transaction for each was rejected: of several, those that went through would lock the older build out,
 //! though the upgrade failed.
 
+use super::log_fronts;
 use super::sqlite_wal::BUSY_TIMEOUT;
 use super::store_id;
 use crate::ground::clock::now_ms;
@@ -129,6 +130,7 @@ impl Schema {
         if let Some(store) = store {
             set_meta(&transaction, store_id::KEY, &store.to_string())?;
         }
+        log_fronts::leave_open(&transaction)?;
         self.finish(transaction)
     }
 

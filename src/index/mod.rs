@@ -24,6 +24,8 @@ mod fence;
 mod fold_runs;
 mod held;
 pub(crate) mod holdings;
+pub(crate) mod leftovers;
+mod log_fronts;
 pub(crate) mod logged;
 pub(crate) mod migration;
 pub(crate) mod missing_records;

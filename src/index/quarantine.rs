@@ -35,6 +35,19 @@ pub(super) fn add(connection: &Connection, place: &Quarantined<'_>) -> rusqlite:
         .map(|_| ())
 }
 
+/// Marks the note of a file that is damaged as a whole: how many records it held, nobody knows.
+pub(super) fn mark_unknown(connection: &Connection, writer: i64, segment: u64) -> rusqlite::Result<()> {
+    let sql = "UPDATE quarantine SET unknown_records = 1
+               WHERE writer = ?1 AND segment = ?2 AND offset = 0 AND sequence IS NULL";
+    connection.prepare_cached(sql)?.execute(params![writer, segment]).map(|_| ())
+}
+
+/// A number of that segment of a writer is known, which tells what the files before it held.
+pub(super) fn unmark_unknown(connection: &Connection, writer: i64, segment: u64) -> rusqlite::Result<()> {
+    let sql = "UPDATE quarantine SET unknown_records = 0 WHERE unknown_records = 1 AND writer = ?1 AND segment <= ?2";
+    connection.prepare_cached(sql)?.execute(params![writer, segment]).map(|_| ())
+}
+
 /// The notes (`q`) within a range that were made before ?3 and that nobody needs any more. Notes of damaged bytes are
 /// needed as long as their writer is `present`, because a file of it may be there: retiring asks which are damaged.
 pub(super) fn expired(

@@ -335,5 +335,7 @@ CREATE TABLE quarantine (
     reason   TEXT    NOT NULL,
     noted_at INTEGER NOT NULL,              -- by when it was recorded, as far as that is known
     payload  BLOB,                          -- the record as it stands in the log; NULL for damaged bytes
+    unknown_records INTEGER NOT NULL DEFAULT 0,  -- 1: a whole file, and no number behind it tells how many records it held
     UNIQUE (writer, segment, offset)
 ) STRICT;
+CREATE INDEX quarantine_unknown_records ON quarantine (writer, segment) WHERE unknown_records = 1;

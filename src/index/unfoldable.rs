@@ -85,6 +85,32 @@ impl Batch<'_> {
         self.checked(added)
     }
 
+    /// Notes a file of a writer's log that is damaged as a whole in the quarantine table. Unless it `tells_numbers`, nobody
+    /// knows how many records it held, until [`Self::note_numbers`] says what follows.
+    pub(crate) fn quarantine_file(
+        &mut self,
+        writer: WriterId,
+        segment: SegmentId,
+        bytes: u32,
+        reason: &str,
+        tells_numbers: bool,
+    ) -> Result<(), IndexError> {
+        self.quarantine_bytes(writer, segment, Offset(0), bytes, reason)?;
+        if tells_numbers {
+            return Ok(());
+        }
+        let marked =
+            self.number(writer).and_then(|number| quarantine::mark_unknown(&self.transaction, number, segment.0));
+        self.checked(marked)
+    }
+
+    /// The number of a record of that segment is known: it tells how many records the files before it held.
+    pub(crate) fn note_numbers(&mut self, writer: WriterId, segment: SegmentId) -> Result<(), IndexError> {
+        let unmarked =
+            self.number(writer).and_then(|number| quarantine::unmark_unknown(&self.transaction, number, segment.0));
+        self.checked(unmarked)
+    }
+
     /// The first number of the missing records of a writer that end with that number, if the table has any that do.
     pub(crate) fn missing_up_to(&mut self, writer: WriterId, last: Sequence) -> Result<Option<Sequence>, IndexError> {
         let first =

@@ -17,6 +17,8 @@ pub(crate) struct KnownMissing {
     /// Records that could not be folded, and may be of the range: they were recorded by a time in it, or behind it. What is
     /// lost in damaged places is in gaps.
     pub(crate) quarantined: i64,
+    /// Files that are damaged as a whole, likewise, behind which nothing tells how many records they held.
+    pub(crate) unreadable_files: i64,
     /// Records of a newer build that wait for it, likewise.
     pub(crate) newer_records: i64,
     /// What is from before has expired: Unix time in milliseconds, UTC. `None`: nothing has.
@@ -30,6 +32,7 @@ impl Query {
                 checkpoints: self.checkpoints()?,
                 gaps: self.gap_totals(time_range)?,
                 quarantined: self.noted(time_range, "quarantine", "sequence IS NOT NULL")?,
+                unreadable_files: self.noted(time_range, "quarantine", "unknown_records = 1")?,
                 newer_records: self.noted(time_range, "newer_records", "true")?,
                 kept_since: self.value("SELECT max(kept_since) FROM retention", &[])?,
             })
@@ -58,6 +61,7 @@ mod tests {
             checkpoints: Vec::new(),
             gaps: GapTotals::default(),
             quarantined: 0,
+            unreadable_files: 0,
             newer_records: 0,
             kept_since: None,
         };

@@ -26,6 +26,8 @@ pub struct Totals {
     pub dropped: i64,
     /// Records and damaged places that could not be folded.
     pub quarantined: i64,
+    /// Files of the log that can't be read, and of which nothing tells how many records they held.
+    pub unreadable_files: i64,
     /// Records of a newer mcplog that wait for one that knows them.
     pub newer_records: i64,
     /// When the first request arrived: Unix time in milliseconds, UTC.
@@ -103,7 +105,8 @@ impl Query {
         let sql = "SELECT (SELECT count(*) FROM session_state), \
                           (SELECT coalesce(sum(events), 0) FROM gaps), (SELECT count(*) FROM quarantine), \
                           (SELECT count(*) FROM newer_records), (SELECT min(ts) FROM request_rows), (SELECT max(ts) FROM request_rows), \
-                          (SELECT count(*) FROM writers), (SELECT coalesce(sum(sequence), 0) FROM checkpoint)";
+                          (SELECT count(*) FROM writers), (SELECT coalesce(sum(sequence), 0) FROM checkpoint), \
+                          (SELECT count(*) FROM quarantine WHERE unknown_records = 1)";
         self.row(sql, &[], |row| {
             Ok(Totals {
                 requests,
@@ -115,6 +118,7 @@ impl Query {
                 last_ts: row.get(5)?,
                 writers: row.get(6)?,
                 folded_records: row.get(7)?,
+                unreadable_files: row.get(8)?,
                 database_bytes,
             })
         })
@@ -241,6 +245,7 @@ mod tests {
             sessions: 0,
             dropped: 0,
             quarantined: 0,
+            unreadable_files: 0,
             newer_records: 0,
             first_ts: None,
             last_ts: None,

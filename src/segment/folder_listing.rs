@@ -62,11 +62,6 @@ impl FolderListing {
         }
     }
 
-    /// All up to this one were handed out.
-    pub(super) fn after(&self) -> SegmentId {
-        self.after
-    }
-
     /// Looks for more, if the directory may have changed.
     pub(super) fn refresh(&mut self) -> Result<(), SegmentError> {
         let Some(path) = &self.path else { return Ok(()) };
@@ -124,7 +119,7 @@ mod tests {
             listing.refresh().unwrap();
             assert_eq!(waiting(&listing), (3..=id).collect::<Vec<_>>(), "however fast they come");
         }
-        assert_eq!(listing.after(), SegmentId(2));
+        assert_eq!(listing.after, SegmentId(2));
         std::fs::remove_dir_all(dir.path()).unwrap();
         assert!(matches!(listing.refresh(), Err(SegmentError::Gone { path }) if path == dir.path()));
         assert!(matches!(listing.read(), Err(SegmentError::Gone { path }) if path == dir.path()));

@@ -117,7 +117,7 @@ impl LogExamination {
                     found.missing.push(MissingNumbers { in_damage, may_be_in_file, ..hole });
                     found.last = last;
                 }
-                LogItem::BadFile { file, finding } => {
+                LogItem::BadFile { file, finding, .. } => {
                     refused_before |= finding.kind == FindingKind::UnreadableSegment;
                     found.files.push(LogFile::passed_over(file, *finding));
                 }

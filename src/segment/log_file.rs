@@ -105,6 +105,7 @@ impl LogFile {
             )),
             K::WrongMark
             | K::DamagedMarks
+            | K::UndecodableRecord
             | K::ZeroedFirstPage
             | K::LostFirstPage
             | K::DamagedHeader

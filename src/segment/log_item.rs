@@ -66,6 +66,8 @@ pub enum LogItem<'a> {
         file: SegmentFile,
         /// What is wrong with it.
         finding: Box<Finding>,
+        /// Its own header and mark say which numbers it has, though it is not in its place.
+        tells_numbers: bool,
     },
     /// What a crash left behind the last frame of a segment: it is passed over, and was promised to nobody.
     Torn {

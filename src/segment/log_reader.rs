@@ -9,6 +9,7 @@
 
 use super::directory::SegmentFile;
 use super::examination::{Ending, Examination};
+use super::file_numbers::place_by_number;
 use super::folder_listing::FolderListing;
 use super::format::SegmentHeader;
 use super::given_numbers::GivenNumbers;
@@ -58,23 +59,27 @@ enum Step {
 
 impl LogReader {
     /// The log in that folder, from a place on. `store` is the store that it has to be a part of; without, any will do.
-    /// The folder's files are listed here: those that are retired later are missed by their names.
+    /// The folder's files are listed here: those that are retired later are missed by their names. Where a file before the
+    /// place has a record behind the place's number, reading goes on there.
     ///
     /// # Errors
     /// The folder can't be read, or is gone.
     pub fn open(folder: &WriterFolder, store: Option<StoreId>, from: Place) -> Result<Self, SegmentError> {
+        let wanted = Wanted { writer: folder.writer, store, level: None, passes_refused: false };
+        let from = place_by_number(&folder.path, &wanted, from)?;
         let listing = FolderListing::of(&folder.path, from.before())?;
-        Ok(Self::with(folder.writer, store, listing, from))
+        Ok(Self::with(wanted, listing, from))
     }
 
     /// The log of that writer in the given files, wherever they lie; no others come.
     pub fn over(writer: WriterId, store: Option<StoreId>, files: Vec<SegmentFile>, from: Place) -> Self {
-        Self::with(writer, store, FolderListing::given(files, from.before()), from)
+        let wanted = Wanted { writer, store, level: None, passes_refused: false };
+        Self::with(wanted, FolderListing::given(files, from.before()), from)
     }
 
-    fn with(writer: WriterId, store: Option<StoreId>, listing: FolderListing, from: Place) -> Self {
+    fn with(wanted: Wanted, listing: FolderListing, from: Place) -> Self {
         Self {
-            wanted: Wanted { writer, store, level: None, passes_refused: false },
+            wanted,
             passes_unreadable: false,
             listing,
             place: from,
@@ -365,7 +370,7 @@ impl LogReader {
                 if let Some((header, frames)) = told {
                     self.given.note(&header, frames);
                 }
-                return Ok(Some(self.pass_file(file, finding)));
+                return Ok(Some(self.pass_file(file, finding, told.is_some())));
             }
         };
         if self.passes_unreadable {
@@ -386,23 +391,22 @@ impl LogReader {
         Ok(None)
     }
 
-    /// Nothing more comes: what segments said that they had, and nobody has, is missing.
+    /// Nothing more comes: what segments said that they had, and nobody has, is missing. The place stays where reading
+    /// came to: what is put back behind it is read.
     fn end(&mut self) -> LogItem<'static> {
-        let (due, behind_all) = (self.place.sequence.next(), SegmentId(self.listing.after().0.saturating_add(1)));
-        let behind_all = behind_all.max(self.place.segment);
+        let due = self.place.sequence.next();
         if let Some((last, behind)) = self.given.from(due) {
-            self.set_place(behind_all, Place::START.offset, last);
+            self.set_place(self.place.segment, Place::START.offset, last);
             return LogItem::Hole { first: due, last, behind };
         }
-        self.set_place(behind_all, Place::START.offset, self.place.sequence);
         LogItem::End
     }
 
     /// The next file is passed over.
-    fn pass_file(&mut self, file: SegmentFile, finding: Finding) -> LogItem<'static> {
+    fn pass_file(&mut self, file: SegmentFile, finding: Finding, tells_numbers: bool) -> LogItem<'static> {
         self.listing.take_first();
         self.set_place(file.id.next().max(self.place.segment), Place::START.offset, self.place.sequence);
-        LogItem::BadFile { file, finding: Box::new(finding) }
+        LogItem::BadFile { file, finding: Box::new(finding), tells_numbers }
     }
 
     /// A damaged place came, of which `first` is the first number: how many records are lost in it that were due.

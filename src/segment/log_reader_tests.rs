@@ -145,7 +145,7 @@ fn told(item: &LogItem<'_>) -> Told {
         LogItem::Hole { first, last, behind } => Told::Hole(first.0, last.0, behind.0),
         LogItem::Damage { segment, damage, lost } => Told::Damage(segment.0, damage.offset.0, *lost),
         LogItem::WrongMark { segment, .. } => Told::WrongMark(segment.0),
-        LogItem::BadFile { file, finding } => Told::BadFile(file.id.0, finding.kind),
+        LogItem::BadFile { file, finding, .. } => Told::BadFile(file.id.0, finding.kind),
         LogItem::Torn { segment, is_vouched_for: true, .. } => Told::Vouched(segment.0),
         LogItem::Torn { segment, .. } => Told::Torn(segment.0),
         LogItem::DamagedMarks { segment } => Told::DamagedMarks(segment.0),
@@ -187,8 +187,41 @@ fn a_living_log_is_read_as_it_grows_and_to_its_end_once_its_writer_is_dead() {
     log.write(2);
     assert_eq!(read(&mut reader, Owner::Dead), [frames(7, 8), vec![Told::End]].concat());
     assert_eq!(read(&mut reader, Owner::Dead), [Told::End], "and so it stays");
-    assert_eq!(reader.place(), Place { segment: SegmentId(3), offset: Offset(FRAMES_OFFSET), sequence: Sequence(8) });
-    assert_eq!(read(&mut log.reader_from(reader.place()), Owner::Dead), [Told::End]);
+    let end = reader.place();
+    assert_eq!((end.segment, end.sequence), (SegmentId(2), Sequence(8)), "the end of the last one");
+    assert_eq!(read(&mut log.reader_from(end), Owner::Dead), [Told::End]);
+}
+
+#[test]
+fn what_is_put_back_behind_the_place_with_higher_numbers_is_read() {
+    // The last segment was shorter, a segment was damaged as a whole behind which nothing was, or one was not there.
+    type Harm = fn(&Log);
+    let harms: [(&str, Harm, u64); 3] = [
+        ("shorter", |log| log.patch(2, log.offset_of(2, 9), &[0; 256]), 8),
+        ("damaged", |log| log.patch(3, 20, b"X"), 10),
+        ("not there", |log| std::fs::remove_file(log.path(3)).unwrap(), 10),
+    ];
+    for (what, harm, last) in harms {
+        for owner in [Owner::Living, Owner::Dead] {
+            let mut log = Log::new();
+            log.begin(1, 1).write(5).seal(true).begin(2, 6).write(5);
+            if what != "shorter" {
+                log.seal(true).begin(3, 11).write(2).sync();
+            }
+            let whole = [2, 3].map(|id| std::fs::read(log.path(id)).ok());
+            harm(&log);
+            let mut reader = log.reader();
+            read(&mut reader, owner);
+            assert_eq!(reader.place().sequence, Sequence(last), "{what}");
+            for (id, bytes) in [2, 3].into_iter().zip(&whole) {
+                bytes.iter().for_each(|bytes| std::fs::write(log.path(id), bytes).unwrap());
+            }
+            let found = read(&mut log.reader_from(reader.place()), owner);
+            let end = if owner == Owner::Dead { Told::End } else { Told::NotYet };
+            let there = if what == "shorter" { 10 } else { 12 };
+            assert_eq!(found, [frames(last + 1, there), vec![end]].concat(), "{what}");
+        }
+    }
 }
 
 /// A follower as it must not be: it looks for the successor when it has read a segment to its end, and goes on there.

@@ -14,7 +14,7 @@
 //! judges each by its header, `open_segment` is the one that is read; `missing_run` are numbers that it does not have,
 //! `second_writing` finds them in later ones, and `given_numbers` tells that there were more. For who only looks,
 //! `log_examination` reads a log to its end and says what each `log_file` is to it, and `waiting_log` counts what is
-//! not folded without reading it; `number_set` says which records those are. `quarantine` keeps what is damaged, and
+//! not folded without reading it; `file_numbers` tells what a file has, and `number_set` says which records those are. `quarantine` keeps what is damaged, and
 //! `aside_file` tells what that is. `directory` names the files, `format` has the bytes. Nothing here knows a record,
 //! SQLite, or the channel.
 
@@ -26,6 +26,7 @@ mod examination_findings;
 #[cfg(test)]
 mod examination_tests;
 pub(crate) mod file;
+pub(crate) mod file_numbers;
 mod filesystem;
 pub(crate) mod folded_hint;
 pub mod folder_birth;

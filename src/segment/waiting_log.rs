@@ -5,16 +5,16 @@
 //! a record. What a seal says is believed; who folds finds out where it is wrong.
 
 use super::directory::{SegmentFile, list_whole};
+use super::file_numbers::frames;
 use super::folder_listing::gone;
-use super::format::Extent;
 use super::log_item::{LogItem, Owner, Waits};
 use super::log_reader::LogReader;
 use super::next_file::{NextFile, Wanted};
 use super::number_set::NumberSet;
 use super::place::Place;
-use super::reader::{Item, SegmentReader};
+use super::reader::SegmentReader;
 use super::writer_folder::WriterFolder;
-use crate::ground::error::{PathError, SegmentError};
+use crate::ground::error::SegmentError;
 use crate::ground::finding::FindingKind;
 use crate::ground::position::{Sequence, StoreId};
 
@@ -43,8 +43,10 @@ impl WaitingLog {
     ) -> Result<Self, SegmentError> {
         let wanted = Wanted { writer: folder.writer, store, level: Some(level), passes_refused: false };
         let mut log = Self::default();
-        for file in list_whole(&folder.path).map_err(gone)?.iter().filter(|file| file.id >= from.segment) {
-            if !log.add(&wanted, file)? {
+        for file in &list_whole(&folder.path).map_err(gone)? {
+            if file.id < from.segment {
+                log.add_read(&wanted, file)?;
+            } else if !log.add(&wanted, file)? {
                 break;
             }
         }
@@ -54,14 +56,7 @@ impl WaitingLog {
     /// Adds a file's numbers. `false`: the log waits at it.
     fn add(&mut self, wanted: &Wanted, file: &SegmentFile) -> Result<bool, SegmentError> {
         match wanted.look(file)? {
-            NextFile::Segment(mut reader) => {
-                let base = reader.header().base_sequence;
-                let frames = frames(&mut reader)?;
-                if frames > 0 {
-                    self.numbers.insert_all(base.0, base.0 + u64::from(frames) - 1);
-                    self.unreadable_files = 0;
-                }
-            }
+            NextFile::Segment(reader) => self.add_segment(reader)?,
             NextFile::Bad(finding, _) => {
                 self.unreadable_files += u64::from(finding.kind != FindingKind::UnstartedSegment);
             }
@@ -71,6 +66,26 @@ impl WaitingLog {
             }
         }
         Ok(true)
+    }
+
+    /// Adds the numbers of a file before the place in which folding goes on: somebody may have put it back, with more than
+    /// there was. Nothing else about it is news.
+    fn add_read(&mut self, wanted: &Wanted, file: &SegmentFile) -> Result<(), SegmentError> {
+        match wanted.look(file) {
+            Ok(NextFile::Segment(reader)) => self.add_segment(reader),
+            // It was folded, and is retired.
+            Ok(_) | Err(SegmentError::Gone { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn add_segment(&mut self, mut reader: SegmentReader) -> Result<(), SegmentError> {
+        let (base, frames) = (reader.header().base_sequence, frames(&mut reader)?);
+        if frames > 0 {
+            self.numbers.insert_all(base.0, base.0 + u64::from(frames) - 1);
+            self.unreadable_files = 0;
+        }
+        Ok(())
     }
 
     /// How many records lie beyond that number.
@@ -113,21 +128,6 @@ pub(crate) fn first_told<T>(
         }
     }
     None
-}
-
-/// How many frames a segment has: as its seal says, or by reading what is behind its durable end.
-fn frames(reader: &mut SegmentReader) -> Result<u32, PathError> {
-    let mark = reader.mark();
-    if let Some(sealed) = mark.sealed {
-        return Ok(sealed.frames);
-    }
-    reader.seek(mark.durable);
-    loop {
-        match reader.next()? {
-            Item::Frame(_) | Item::WrongMark(_) | Item::Damage(_) => {}
-            Item::Stop(_) => return Ok(Extent::max(reader.position(), mark.durable).frames),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ pub struct CheckReport {
     /// Records and damaged places that could not be folded, so far.
     #[serde(rename = "quarantined_records")]
     pub quarantined: Option<i64>,
+    /// Files of the log that can't be read, and of which nobody knows how many records they held.
+    pub unreadable_files: Option<i64>,
     /// Records of a newer mcplog that wait for one that knows them: in the database, and in the log beyond what is
     /// folded.
     pub newer_records: Option<i64>,
@@ -171,6 +173,7 @@ pub(super) fn check_at(
         database_bytes: totals.map(|totals| totals.database_bytes),
         dropped_events: totals.map(|totals| totals.dropped - i64::try_from(counted_records).unwrap_or(0)),
         quarantined: totals.map(|totals| totals.quarantined),
+        unreadable_files: totals.map(|totals| totals.unreadable_files),
         newer_records,
         limits: found.map(|found| found.limits),
         clock_steps: found.map(|found| found.clock_steps.steps),

@@ -50,9 +50,12 @@ pub struct Completeness {
     /// Events of the range that are known to be lost: those that were dropped, and records that were missing when the
     /// log was folded. A gap does not say of which tool or session they were: all count.
     pub gaps: GapTotals,
-    /// Records that nobody could read, and that may be of the range, and files behind a log's last record of which
-    /// nobody knows what they hold. What is lost in damaged places is in [`Completeness::gaps`].
+    /// Records that nobody could read, and that may be of the range. What is lost in damaged places is in
+    /// [`Completeness::gaps`].
     pub quarantined_records: i64,
+    /// Files behind a log's last record that can't be read, and that may have had records of the range: how many, nobody
+    /// knows.
+    pub unreadable_files: i64,
     /// Records of a newer mcplog that wait for it, and that may be of the range.
     pub newer_records: i64,
     /// What is from before has expired: Unix time in milliseconds, UTC. `None`: nothing has.
@@ -145,7 +148,7 @@ impl Completeness {
     /// Whether nothing is known to be missing. What a process that has the store open has recorded within the last
     /// moment ([`FOLDS_WITHIN_MS`]) is not: an answer a moment later has it.
     pub fn is_complete(&self) -> bool {
-        let lost = self.gaps.events + self.quarantined_records + self.newer_records;
+        let lost = self.gaps.events + self.quarantined_records + self.unreadable_files + self.newer_records;
         !self.is_behind && !self.is_expired && self.missing_records == 0 && lost == 0
     }
 
@@ -160,6 +163,7 @@ impl Completeness {
             missing_records: 0,
             gaps: known.gaps,
             quarantined_records: known.quarantined,
+            unreadable_files: known.unreadable_files,
             newer_records: known.newer_records,
             kept_since: known.kept_since,
             is_expired: known.kept_since.zip(time_range.since_ts).is_some_and(|(kept, since)| since < kept),
@@ -173,7 +177,7 @@ impl Completeness {
             let from = folded.get(&folder.writer).copied().unwrap_or(Place::START);
             if *is_dead {
                 self.missing_records += log.missing_beyond(from.sequence);
-                self.quarantined_records += i64::try_from(log.unreadable_files).unwrap_or(i64::MAX);
+                self.unreadable_files += i64::try_from(log.unreadable_files).unwrap_or(i64::MAX);
             }
             if let Some(waits) = &log.waits {
                 let Finding { path, text, .. } = waits.finding();
@@ -208,7 +212,7 @@ fn ended_at(payload: &[u8]) -> Option<i64> {
 
 impl Serialize for Completeness {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut answer = serializer.serialize_struct("Completeness", 11)?;
+        let mut answer = serializer.serialize_struct("Completeness", 12)?;
         answer.serialize_field("complete", &self.is_complete())?;
         answer.serialize_field("in_use", &self.in_use)?;
         answer.serialize_field("unfolded_records", &self.unfolded_records)?;
@@ -217,6 +221,7 @@ impl Serialize for Completeness {
         answer.serialize_field("missing_records", &self.missing_records)?;
         answer.serialize_field("dropped_events", &self.gaps.events)?;
         answer.serialize_field("quarantined_records", &self.quarantined_records)?;
+        answer.serialize_field("unreadable_files", &self.unreadable_files)?;
         answer.serialize_field("newer_records", &self.newer_records)?;
         answer.serialize_field("kept_since", &self.kept_since)?;
         answer.serialize_field("expired", &self.is_expired)?;

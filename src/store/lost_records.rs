@@ -24,6 +24,8 @@ pub(super) struct KnownLog<'a> {
     pub(super) writer: WriterId,
     /// The numbers of the records that its files have.
     pub(super) there: &'a NumberSet,
+    /// The number with which the log begins, as the headers of its files say.
+    pub(super) begins: Option<Sequence>,
     /// The last number that its files speak of.
     pub(super) last: Sequence,
     /// The last number that the old database has folded; `None` where it says nothing of this log.
@@ -38,12 +40,13 @@ impl LostRecords {
     /// A database that is made of the log alone does not have what only the old one had folded between two records; otherwise
     /// those rows are brought over.
     pub(super) fn of(log: KnownLog<'_>, action: Action) -> Self {
-        let KnownLog { writer, there, last, folded, missing, goes_on } = log;
+        let KnownLog { writer, there, begins, last, folded, missing, goes_on } = log;
         let mut told = NumberSet::default();
         missing.iter().for_each(|run| told.insert_all(run.first, run.last));
         let folded = folded.map_or(0, |folded| folded.0);
         // Where nothing says how far it was folded, what came before the log is taken to be.
         let first = there.first().unwrap_or(last.0 + 1);
+        let front = begins.map_or(first, |begins| begins.0.min(first)) - 1;
         let mut lost = Self::default();
         let mut noted = NumberSet::default();
         let until = if goes_on { last.0 } else { last.0.max(folded) };
@@ -54,7 +57,7 @@ impl LostRecords {
                 noted.insert_all(begin, end);
             }
             for (begin, end) in split(begin, end, &told, false) {
-                let log_folded = if begin < first && log.folded.is_none() { folded.max(first - 1) } else { folded };
+                let log_folded = if begin <= front && log.folded.is_none() { folded.max(front) } else { folded };
                 let folded_end = end.min(log_folded);
                 let before = folded_end.min(first - 1);
                 if begin <= before {
@@ -141,6 +144,9 @@ mod tests {
             (&[(1, 9)], 9, Some(20), &[(10, 12)], 0, &[], &[(10, 12)], &[(10, 12)], &[(10, 12)]),
             // What was counted as lost, and is there.
             (&[(1, 9)], 9, Some(9), &[(4, 5)], 0, &[], &[], &[], &[]),
+            // The log begins with 4, and 4 and 5 are damaged.
+            (&[(6, 9)], 9, None, &[], 3, &[], &[(4, 5)], &[(4, 5)], &[(4, 5)]),
+            (&[(6, 9)], 9, Some(4), &[], 4, &[], &[(5, 5)], &[(5, 5)], &[(5, 5)]),
             // The files speak of records that they do not have.
             (&[(1, 5)], 9, Some(5), &[], 0, &[], &[(6, 9)], &[(6, 9)], &[(6, 9)]),
             (&[], 9, Some(4), &[], 4, &[], &[(5, 9)], &[(5, 9)], &[(5, 9)]),
@@ -150,7 +156,9 @@ mod tests {
             let missing: Vec<_> =
                 told.iter().map(|(first, last)| LostRun { first: *first, last: *last, times: None }).collect();
             let (last, folded) = (Sequence(*last), folded.map(Sequence));
-            let log = KnownLog { writer, there: &there, last, folded, missing: &missing, goes_on: false };
+            // Where the first of its records are damaged, the log begins before the first one that is there.
+            let begins = (there.first() == Some(6)).then_some(Sequence(4));
+            let log = KnownLog { writer, there: &there, begins, last, folded, missing: &missing, goes_on: false };
             let label = format!("{log:?}");
             let found = LostRecords::of(log, Action::Log);
             let holes = |folded| {

@@ -20,7 +20,6 @@ mod file_limit;
 mod fold_role;
 mod folded;
 mod found_log;
-mod leftovers;
 mod lost_records;
 mod new_database;
 mod old_database;

@@ -4,7 +4,6 @@
 //! store as it was and that folder, which the next one who rebuilds, or opens the store, removes. Runs on the thread that
 //! rebuilds, under the store's lock.
 
-use super::leftovers::{WORK_DIR, remove_leftovers};
 use super::rebuild_plan::{Action, DatabaseState};
 use super::rebuild_sources::{ReadLog, Sources};
 use crate::compactor::log_fold::fold_log;
@@ -16,6 +15,7 @@ use crate::ground::private_dir::create_private_dir;
 use crate::ground::work::{Watch, WorkError};
 use crate::index::checkpoint::Checkpoint;
 use crate::index::database::{self, DATABASE_NAME, Index};
+use crate::index::leftovers::{WORK_DIR, remove_leftovers};
 use crate::index::replacement::{copy_aside, replace};
 use crate::index::restore::Old;
 use crate::index::row_retention::RowRetention;

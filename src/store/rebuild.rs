@@ -13,7 +13,6 @@ pub use crate::index::rebuild::RebuildReport;
 
 use super::file_limit;
 use super::fold_role::FoldRole;
-use super::leftovers::remove_leftovers;
 use super::new_database::make;
 use super::rebuild_sources::Sources;
 use super::writer_lock;
@@ -27,6 +26,7 @@ use crate::ground::work::WorkError;
 use crate::index::build::Build;
 use crate::index::database::{DATABASE_NAME, Index};
 use crate::index::expiry_plan;
+use crate::index::leftovers::remove_leftovers;
 use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
 use crate::segment::writer_folder::writer_folders;

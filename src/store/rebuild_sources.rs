@@ -21,6 +21,7 @@ use crate::index::database::DATABASE_NAME;
 use crate::index::holdings;
 use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
+use crate::segment::file_numbers::first_of_log;
 
 /// What a database is made from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,7 +122,9 @@ impl Sources {
             let missing = old.missing.get(&writer).map_or(&[][..], Vec::as_slice);
             let (there, last, folded) = (&records.all, end.place.sequence, old.folded(writer));
             let goes_on = goes_on(end, action);
-            let absent = LostRecords::of(KnownLog { writer, there, last, folded, missing, goes_on }, action);
+            let begins = first_of_log(writer, store, &found.files.files);
+            let known = KnownLog { writer, there, begins, last, folded, missing, goes_on };
+            let absent = LostRecords::of(known, action);
             holdings.records_before_log += absent.before_log;
             holdings.holes.extend(absent.holes);
             *lost = absent.noted;

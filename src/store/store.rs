@@ -183,13 +183,14 @@ impl Store {
             self.threads.compactor.wait(Instant::now() + GIVE_UP_GRACE);
         }
         self.shared.health.end();
+        let (appended, folded) = (self.shared.progress.appended_events(), self.shared.progress.folded_events());
         ShutdownReport {
-            appended: self.shared.progress.appended_events(),
-            folded: self.shared.progress.folded_events(),
+            appended,
+            folded,
             dropped: self.shared.channel.dropped(),
             dropped_untold: self.shared.channel.dropped_untold(),
             expired: self.shared.progress.expired(),
-            left_in_log: self.shared.progress.appended().0.saturating_sub(self.shared.progress.folded().0),
+            left_in_log: appended.saturating_sub(folded),
             health: self.shared.health.get(),
         }
     }

@@ -1,6 +1,7 @@
 //! Faults that only a test can order: syncs that fail, threads that panic. What the store says then, what it keeps, and
 //! what the next one who opens it finds.
 
+mod builds_tests;
 mod check_tests;
 mod clock_tests;
 mod completeness_tests;

@@ -243,7 +243,8 @@ fn kept_segments_age_by_the_same_time() {
     });
     let segments = |fixture: &Fixture| {
         let kept = crate::segment::writer_folders(&fixture.config.kept_dir()).unwrap().folders;
-        kept.iter().map(|log| crate::segment::list(&log.path).unwrap().len()).sum::<usize>()
+        // One may go meanwhile.
+        kept.iter().map(|log| crate::segment::list(&log.path).map_or(0, |files| files.len())).sum::<usize>()
     };
     for _ in 0..3 {
         fixture.record(0);

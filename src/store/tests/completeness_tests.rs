@@ -201,7 +201,7 @@ fn a_last_segment_of_which_hardly_anything_is_left_makes_answers_incomplete_unti
             segment::patch(&last, 20, b"xxxx");
         }
         let found = ask(&store);
-        assert!(!found.is_complete() && found.quarantined_records > 0, "{bytes} bytes: {found:?}");
+        assert!(!found.is_complete() && found.unreadable_files > 0, "{bytes} bytes: {found:?}");
         store.open();
         store.fold();
         store.shut_down();

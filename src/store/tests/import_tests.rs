@@ -162,12 +162,12 @@ fn import(history: &[Happened], start: i64, clock: &MachineClock, keeps: Option<
         for (place, happened) in history.iter().enumerate() {
             happened.record(place, start, &recorder);
             if place % looks == 0 {
-                store.wait_folded(PATIENCE).unwrap();
+                store.wait_folded(PATIENCE).unwrap_or_else(|error| panic!("{error}: {:?}", store.stats()));
                 // So that the store, which in tests looks every ten milliseconds, has looked before some events and not others.
                 std::thread::sleep(Duration::from_millis(12));
             }
         }
-        store.wait_expired(PATIENCE).unwrap();
+        store.wait_expired(PATIENCE).unwrap_or_else(|error| panic!("{error}: {:?}", store.stats()));
         store.shutdown(PATIENCE);
     }
     recorded

@@ -197,13 +197,13 @@ to it, or somebody should), 3 damaged, 1 no store, or something can't be read.
 
 JSON fields: in_use, segments, log_bytes, records, unfolded_records,
 lost_records, requests, sessions, database_bytes, dropped_events,
-quarantined_records, newer_records, limits (keep_rows_age_ms,
+quarantined_records, unreadable_files, newer_records, limits (keep_rows_age_ms,
 database_bytes_max, keep_segments_bytes, keep_segments_age_ms, session_idle_ms),
 clock_steps, clock_ahead_ms, quarantine_files, findings (kind, verdict, file,
 offset, bytes, sequence, records, reason, next_step), verdict (sound, attention,
 unreadable, damaged).
-With --plan: limits, segments (segment, file, bytes, fate), expiry (age, size,
-under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
+With --plan: limits, segments (writer, segment, file, bytes, fate), expiry (age,
+size, under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
     Check(CheckArgs),
 
     /// Copy a store, also while a proxy records into it
@@ -247,14 +247,13 @@ A new database takes the place of the old one at the end, in one step: readers
 see the old rows or the new ones, and whatever ends the command before leaves
 all as it was. Of a damaged one, or one with more in it, quarantine/ has a copy;
 `sqlite3 quarantine/store.db.1 .recover` may get more out of it. It takes the
-room of the new database twice, and of such a copy. Refused while a proxy
-records.
+room of the new database twice, and of such a copy. Who records goes on
+meanwhile; what comes is folded afterwards.
 
 The new database keeps what the old one was told to keep, and what had expired
 there does not come back from the log, unless --keep or --max-size is told anew.
 
-Exit codes: 0 done, 1 not done (rows would be lost, the store is in use, an
-error), 130 interrupted.
+Exit codes: 0 done, 1 not done (rows would be lost, an error), 130 interrupted.
 
 JSON fields: from (rows, log, salvage), found, left_logs. From rows: requests,
 sessions, rollups, folded_records. Otherwise: requests, sessions,

@@ -53,9 +53,9 @@ const OBJECTS: [(&str, &str, &str); 9] = [
 
 /// What the last line of every answer says.
 const ANSWER: &str = "complete in_use unfolded_records unfolded_since log_problem missing_records \
-                      dropped_events quarantined_records newer_records kept_since expired cut";
+                      dropped_events quarantined_records unreadable_files newer_records kept_since expired cut";
 const CHECK: &str = "in_use segments log_bytes records unfolded_records lost_records requests sessions database_bytes \
-                     dropped_events quarantined_records newer_records limits clock_steps clock_ahead_ms quarantine_files \
+                     dropped_events quarantined_records unreadable_files newer_records limits clock_steps clock_ahead_ms quarantine_files \
                      findings verdict";
 const LIMITS: &str = "keep_rows_age_ms database_bytes_max keep_segments_bytes keep_segments_age_ms session_idle_ms";
 const PLAN: &str = "limits segments expiry kept_since rows clock_ahead_ms";
@@ -201,7 +201,7 @@ fn what_other_commands_print_is_what_the_page_lists() {
         let plan = fixture.run(&format!("check --plan --json {config}")).json().swap_remove(0);
         check(&page, "mcplog check --plan", PLAN, &plan);
         check(&page, "mcplog check: limits", LIMITS, &plan["limits"]);
-        check(&page, "mcplog check --plan: segments", "segment file bytes fate", &plan["segments"][0]);
+        check(&page, "mcplog check --plan: segments", "writer segment file bytes fate", &plan["segments"][0]);
         for rows in plan["rows"].as_array().unwrap() {
             check(&page, "mcplog check --plan: rows", "table rows", rows);
         }

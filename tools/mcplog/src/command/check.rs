@@ -83,6 +83,11 @@ fn show(report: &CheckReport, dir: &Path, view: &View, out: &mut dyn Write) -> R
         let noun = if entries == 1 { "entry" } else { "entries" };
         page.line("noted", &format!("{} {noun} in table quarantine", count(entries)))?;
     }
+    if let Some(files) = report.unreadable_files.filter(|files| *files > 0) {
+        let they = if files == 1 { "it" } else { "they" };
+        let files = counted(files, "file");
+        page.line("unreadable", &format!("{files} of the log: nobody knows how many records {they} held"))?;
+    }
     if report.quarantine_files > 0 {
         page.line("aside", &format!("{} in quarantine/", counted(report.quarantine_files, "file")))?;
     }

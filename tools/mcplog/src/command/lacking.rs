@@ -14,6 +14,7 @@ pub(super) enum Lack {
     Unfolded,
     Missing,
     Quarantined,
+    Unreadable,
     Newer,
     Expired,
 }
@@ -33,6 +34,12 @@ pub(super) fn lacking(found: &Completeness, clock: &Clock) -> Vec<(Lack, String)
         let records = counted(found.quarantined_records, "record");
         let note = format!("{records} could not be folded; table quarantine says where and why.");
         lacking.push((Lack::Quarantined, note));
+    }
+    if found.unreadable_files > 0 {
+        let files = counted(found.unreadable_files, "file");
+        let they = if found.unreadable_files == 1 { "it" } else { "they" };
+        let note = format!("{files} of the log can't be read: nobody knows how many records {they} held.");
+        lacking.push((Lack::Unreadable, note));
     }
     if found.newer_records > 0 {
         let (records, they) = records(found.newer_records.unsigned_abs());

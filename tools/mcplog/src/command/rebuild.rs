@@ -1,6 +1,6 @@
 //! `mcplog rebuild`: makes the database anew, from its rows, or from the log and what can be read of it.
 //!
-//! Runs on the main thread, as the only writer of the store meanwhile. It says what it found before it does anything.
+//! Runs on the main thread, as the only one who folds meanwhile. It says what it found before it does anything.
 
 use super::limits;
 use super::rebuild_plan::{self, show_plan};
@@ -65,10 +65,6 @@ pub(crate) fn run(args: &RebuildArgs, view: &View, out: &mut dyn Write) -> Resul
         return Ok(EXIT_ERROR);
     }
     let Some(rebuild) = rebuild else {
-        if plan.in_use {
-            complain("the store is in use; stop what records into it, and rebuild then");
-            return Ok(EXIT_ERROR);
-        }
         if !args.json {
             writeln!(out, "{}\nnothing was changed (--dry-run)", rebuild_plan::intention(&plan))?;
         }

@@ -229,7 +229,7 @@ impl LogCursor {
             }
             // Marks are told when a segment is entered.
             LogItem::DamagedMarks { .. } => {}
-            LogItem::BadFile { file, finding } => {
+            LogItem::BadFile { file, finding, .. } => {
                 let place = Rc::new(Place::new(&file.path, Some(file.id), None));
                 self.tell(place, *finding, Vec::new());
             }
