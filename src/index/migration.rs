@@ -12,9 +12,9 @@
 //! attempt. One transaction for each was rejected: of several, those that went through would lock the older build out,
 //! though the upgrade failed.
 
-use super::log_fronts;
 use super::sqlite_wal::BUSY_TIMEOUT;
 use super::store_id;
+use super::unknown_fronts;
 use crate::ground::clock::now_ms;
 use crate::ground::database_version::{CALLER_SALT_KEY, KnownVersions, OLDEST_READER_KEY, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError};
@@ -130,7 +130,7 @@ impl Schema {
         if let Some(store) = store {
             set_meta(&transaction, store_id::KEY, &store.to_string())?;
         }
-        log_fronts::leave_open(&transaction)?;
+        unknown_fronts::leave_open(&transaction)?;
         self.finish(transaction)
     }
 

@@ -52,6 +52,7 @@ pub(crate) mod store_id;
 #[cfg(test)]
 mod tests;
 mod unfoldable;
+mod unknown_fronts;
 mod used_names;
 #[cfg(test)]
 mod version_tests;
