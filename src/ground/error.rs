@@ -323,7 +323,7 @@ pub enum IndexError {
     /// The database is of another store than the directory that it lies in. It is left alone.
     #[error(
         "{}: store.db belongs to another store: it is of store {found}, and this is store {expected}; put the one back that \
-         belongs here, or let `mcplog rebuild --from-log` move it into quarantine/ and fold the log into a new one",
+         belongs here, or let `mcplog rebuild --from-log --accept-loss` put a copy of it into quarantine/ and make a new one from the log",
         path.display()
     )]
     ForeignStore {

@@ -390,7 +390,10 @@ fn a_database_of_another_store_is_named_by_every_command_that_would_write_and_an
         assert!(!b.dir().join("quarantine").exists(), "{line}");
     }
     assert_eq!(b.run("logs --json --limit 0").json(), rows);
-    b.run("rebuild --from-log").ok();
+    let refused = b.run("rebuild --from-log");
+    assert!(refused.code == 1 && refused.stderr.contains("is another store's"), "{}", refused.stderr);
+    assert_eq!(b.run("logs --json --limit 0").json(), rows);
+    b.run("rebuild --from-log --accept-loss").ok();
     assert_eq!(verdict(&b), ("sound".to_owned(), 0));
     assert!(b.dir().join("quarantine/store.db.1").exists());
 }
