@@ -8,6 +8,7 @@ use super::fold_error::FoldError;
 use super::fold_interval::{self, Backlog};
 use super::folder_task::Role;
 use super::handles::CompactorHandles;
+use super::log_fronts::settle_fronts;
 use super::newer_records::NewerRecords;
 use super::retirement::{RetireError, Retirement};
 use super::round::Round;
@@ -23,11 +24,7 @@ use crate::index::database::{DATABASE_NAME, Index};
 use crate::index::expiry_turn::Look;
 use crate::index::leftovers::remove_leftovers;
 use crate::index::row_retention::{RetentionTime, RowRetention};
-use crate::segment::directory::list_whole;
-use crate::segment::file_numbers::first_of_log;
 use crate::segment::folded_hint;
-use crate::segment::writer_folder::writer_folders;
-use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 /// How often to look without being woken: nobody tells of what other processes record.
@@ -441,21 +438,4 @@ impl Folding {
     fn expired_before(&self, retention: &RowRetention, time: RetentionTime) -> Option<i64> {
         Some(retention.kept_since_by_age(time.aged_at_ms)?.min(self.index.kept_since()))
     }
-}
-
-/// Of a database that was just made, finds out where the logs beside it begin: what is in front of them may have been folded
-/// into the one before.
-fn settle_fronts(index: &mut Index, config: &Config, store: StoreId) -> Result<(), FoldError> {
-    if !index.knows_no_fronts()? {
-        return Ok(());
-    }
-    let mut begins = Vec::new();
-    for folder in writer_folders(&config.wal_dir())?.folders {
-        let files = match list_whole(&folder.path) {
-            Err(error) if error.source.kind() == ErrorKind::NotFound => continue,
-            listed => listed?,
-        };
-        begins.extend(first_of_log(folder.writer, Some(store), &files).map(|first| (folder.writer, first)));
-    }
-    Ok(index.settle_fronts(&begins)?)
 }

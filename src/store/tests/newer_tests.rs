@@ -114,9 +114,9 @@ impl Fixture {
         self.recorded += events;
     }
 
-    /// The segments of all logs that wait, or are kept.
+    /// The segments of all logs that wait, are kept, or lie in quarantine.
     fn segments(&self) -> Vec<PathBuf> {
-        let dirs = [self.config.wal_dir(), self.config.kept_dir()];
+        let dirs = [self.config.wal_dir(), self.config.kept_dir(), self.config.quarantine_dir()];
         let folders = dirs.iter().flat_map(|dir| writer_folders(dir).unwrap().folders);
         folders.flat_map(|folder| directory::list(&folder.path).unwrap()).map(|file| file.path).collect()
     }
