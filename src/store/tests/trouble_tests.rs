@@ -97,6 +97,8 @@ fn damage_in_what_is_written_again_is_told_to_who_waits_and_by_health() {
     });
     fixture.record(100);
     fixture.flush().unwrap();
+    // What is folded can't be lost any more.
+    let blocker = fixture::Blocker::new(&fixture);
     fixture.record(50);
     wait_until("all is appended", || fixture.store().stats().appended == 150);
     damage(&fixture, 120);
@@ -105,6 +107,7 @@ fn damage_in_what_is_written_again_is_told_to_who_waits_and_by_health() {
     assert!(matches!(&error, WaitError::Sync(why) if why.contains("1 records") && why.contains("lost")), "{error}");
     fixture.record(10);
     assert_eq!(fixture.flush(), Ok(()), "it was told once");
+    drop(blocker);
     let health = fixture.store().stats().health;
     assert!(health.problems.contains_key(&Part::Damage), "{health}");
     assert!(!health.problems.contains_key(&Part::Sync), "{health}");
