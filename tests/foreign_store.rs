@@ -144,7 +144,7 @@ fn a_rebuild_gives_another_stores_database_up_only_for_who_accepts_that() {
         let lost = plan.losses.iter().find(|loss| loss.table == if has_rows { "request_rows" } else { "store.db" });
         assert_eq!(lost.unwrap().rows.rows, if has_rows { 10 } else { 0 }, "{:?}", plan.losses);
         let Err(error) = anew(Source::BestKept, true) else { panic!("it was done") };
-        assert!(error.to_string().contains("this database is of store"), "{error}");
+        assert!(error.to_string().contains("belongs to another store"), "{error}");
         assert!(files(ours.dir()) == before);
         let Ok(Rebuilt::Log(report)) = anew(Source::Log, true) else { panic!("it was not done") };
         assert_eq!(report.requests, 10);

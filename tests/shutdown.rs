@@ -129,8 +129,9 @@ fn what_a_shutdown_without_time_does_not_store_it_reports_as_dropped() {
         let moment = if round % 3 == 0 { Moment::LogFull } else { Moment::Random };
         fixture.config.max_log_bytes = 4 * fixture.config.segment_bytes;
         let (accepted, report) = shut_down_amid_recording(&mut fixture, &mut dice, moment, timeout);
-        // Folds what was left in the log.
+        // Folds what was left in the log, once the threads of before have let it go.
         fixture.open();
+        fixture.fold();
         assert_eq!(fixture.shut_down().left_in_log, 0);
         let stored = stored(&fixture);
         assert!(stored.is_subset(&accepted), "round {round}");

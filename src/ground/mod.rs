@@ -27,6 +27,7 @@ pub(crate) mod clock;
 pub(crate) mod database_header;
 pub(crate) mod database_version;
 pub(crate) mod machine_clock;
+pub(crate) mod other_records;
 pub(crate) mod private_dir;
 pub(crate) mod random_uuid;
 pub(crate) mod room;

@@ -11,10 +11,10 @@
 
 use super::error::WaitError;
 use super::expired::Expired;
+use super::other_records::OtherRecords;
 use super::position::{Sequence, WriterId};
 use super::signal::Signal;
 use parking_lot::Mutex;
-use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ pub(crate) struct StoreProgress {
     /// Events appended since the store was opened, gap records not counted.
     appended_events: AtomicU64,
     /// The records of this log that are no events, and that may not be folded yet: who writes, gaps, steps of the clock.
-    other_records: Mutex<VecDeque<OtherRecords>>,
+    other_records: Mutex<OtherRecords>,
     /// What `folded_events` last told.
     told_folded_events: AtomicU64,
     /// Bytes that the segments of all other logs take which wait to be folded.
@@ -73,13 +73,6 @@ pub(crate) struct StoreProgress {
     more_durable: Signal,
     /// Tickets were answered, more is folded, or nothing ever will be.
     more_folded: Signal,
-}
-
-/// Records in a row that are no events.
-#[derive(Debug)]
-struct OtherRecords {
-    first: u64,
-    last: u64,
 }
 
 /// Who waited when something was lost.
@@ -161,11 +154,7 @@ impl StoreProgress {
         let mut others = self.other_records.lock();
         // In this order: what is appended meanwhile counts as not folded.
         let (events, appended, folded) = (self.appended_events(), self.appended().0, self.folded().0);
-        while others.front().is_some_and(|run| run.last <= folded) {
-            others.pop_front();
-        }
-        let waiting_others: u64 = others.iter().map(|run| run.last - run.first.max(folded + 1) + 1).sum();
-        let waiting = appended.saturating_sub(folded).saturating_sub(waiting_others);
+        let waiting = appended.saturating_sub(folded).saturating_sub(others.beyond(folded));
         let folded = events.saturating_sub(waiting);
         self.told_folded_events.fetch_max(folded, Ordering::AcqRel).max(folded)
     }
@@ -192,7 +181,7 @@ impl StoreProgress {
         // With both under the lock, who counts what is folded knows of each record that is appended what it is.
         let mut counted = (others > 0).then(|| self.other_records.lock());
         if let Some(counted) = &mut counted {
-            self.add_other_records(counted, before + 1, before + others);
+            counted.add(before + 1, before + others, self.folded().0);
         }
         // In this order, here and in `rest_syncing`: one of the two threads sees what the other stored.
         self.appended.store(last.0, Ordering::SeqCst);
@@ -200,18 +189,6 @@ impl StoreProgress {
         let rests = self.syncing_rests.load(Ordering::SeqCst) && self.syncing_rests.swap(false, Ordering::SeqCst);
         self.appended_events.fetch_add(events, Ordering::Release);
         rests
-    }
-
-    fn add_other_records(&self, counted: &mut VecDeque<OtherRecords>, first: u64, last: u64) {
-        // What is folded is not asked for any more.
-        let folded = self.folded().0;
-        while counted.front().is_some_and(|run| run.last <= folded) {
-            counted.pop_front();
-        }
-        match counted.back_mut() {
-            Some(run) if run.last + 1 == first => run.last = last,
-            _ => counted.push_back(OtherRecords { first, last }),
-        }
     }
 
     /// By the syncing thread: whether it may sleep until it is told of more, because everything that was appended is

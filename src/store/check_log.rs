@@ -132,7 +132,14 @@ impl LogCheck<'_> {
             let is_found = self.found_damaged.contains(&(places.writer, file.file.id));
             let found = if places.is_kept(file) {
                 let found = damage.finding(path, first);
-                Finding { text: format!("{}; all of it was folded before", found.text), ..found }.next(NOTHING_LOST)
+                let last = first.0 + u64::from(damage.records).saturating_sub(1);
+                let fate = match examined.known_folded {
+                    None => "nobody can say whether the database has them",
+                    Some(folded) if last <= folded.0 => "the database has them",
+                    // The database is older than what lies here: another one had it.
+                    Some(_) => "all of it was folded before",
+                };
+                Finding { text: format!("{}; {fate}", found.text), ..found }.next(NOTHING_LOST)
             } else {
                 damage_finding(examined, file, damage, first, is_found, state)
             };

@@ -141,6 +141,10 @@ pub mod ground {
         include!(concat!(env!("OUT_DIR"), "/ground_clock.rs"));
     }
 
+    pub(crate) mod other_records {
+        include!(concat!(env!("OUT_DIR"), "/ground_other_records.rs"));
+    }
+
     pub(crate) mod store_progress {
         include!(concat!(env!("OUT_DIR"), "/ground_store_progress.rs"));
     }

@@ -312,13 +312,13 @@ listed are ignored.
 
 Times are Unix milliseconds UTC of the years 2000 to 2099, latencies
 microseconds, sizes bytes, all of them whole numbers. What is packed with gzip
-or zstd is unpacked. Blank lines are skipped, and what a log says of itself (gap,
-clock_step, writer_began, writer_ended: `wal-inspect dump --json` prints it). A
-bad line (no JSON, an unknown type, a missing or wrong field, a time in seconds,
-more than 16 MiB) is reported with its number and left out; the rest goes on,
-and the exit code is 2. The same request_id is kept once, so that importing a
-file twice does no harm. On Ctrl-C, what was read until then is kept, and the
-exit code is 130. Others may record into the same store meanwhile.";
+or zstd is unpacked. Blank lines are skipped, and what a log says of itself
+(gap, clock_step, writer_began, writer_ended: `wal-inspect dump --json` prints
+it). A bad line (no JSON, an unknown type, a missing or wrong field, a time in
+seconds, more than 16 MiB) is reported with its number and left out; the rest
+goes on, and the exit code is 2. The same request_id is kept once, so that
+importing a file twice does no harm. On Ctrl-C, what was read until then is
+kept, and the exit code is 130. Others may record into the same store meanwhile.";
 
 #[cfg(test)]
 mod tests {

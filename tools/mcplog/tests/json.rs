@@ -125,20 +125,18 @@ fn check_found(page: &JsonPage, found: &Value) {
 
 #[test]
 fn a_rebuild_that_is_refused_says_what_it_found_as_the_page_lists_it() {
-    let (page, fixture) = (JsonPage::read(), Fixture::new());
-    for number in 0..3 {
-        let file = fixture.root.path().join(format!("{number}.jsonl"));
-        std::fs::write(&file, common::request_line(number)).unwrap();
-        fixture.run(&format!("ingest --keep-segments {}", file.display())).ok();
-    }
-    let mut segments = fixture.segments();
-    segments.sort();
-    assert!(segments.len() > 2);
-    std::fs::remove_file(&segments[1]).unwrap();
-    let mut newer = std::fs::read(&segments[0]).unwrap();
-    let header = *mcplog::segment::SegmentReader::open(&segments[0]).unwrap().header();
+    let (page, fixture) = (JsonPage::read(), Fixture::with_long_log());
+    let long = fixture.segments();
+    // Another writer's log, which waits for a newer build.
+    let file = fixture.root.path().join("newer.jsonl");
+    std::fs::write(&file, common::request_line(9_000)).unwrap();
+    fixture.run(&format!("ingest --keep-segments {}", file.display())).ok();
+    let waiting = fixture.segments().into_iter().find(|path| !long.contains(path)).unwrap();
+    let mut newer = std::fs::read(&waiting).unwrap();
+    let header = *mcplog::segment::SegmentReader::open(&waiting).unwrap().header();
     newer[..HEADER_BYTES].copy_from_slice(&header.encode_as(FORMAT_VERSION + 1));
-    std::fs::write(&segments[0], newer).unwrap();
+    std::fs::write(&waiting, newer).unwrap();
+    std::fs::remove_file(&long[1]).unwrap();
     let refused = fixture.run("rebuild --from-log --json");
     assert_eq!(refused.code, 1, "{}", refused.stderr);
     let found: Value = serde_json::from_str(&refused.stdout).unwrap();
