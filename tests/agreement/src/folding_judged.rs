@@ -104,7 +104,7 @@ impl Court<'_> {
             let both = folded.iter().find(|number| lost.has(**number) && !firsts.contains(number));
             let log = self.expected.folded.get(writer).filter(|_| self.is_without_database());
             let from = log.map_or(1, |log| log.known_from);
-            if twice || both.is_some() || !all.iter().copied().eq(from..=*last) {
+            if twice || both.is_some() || !all.range(from..).copied().eq(from..=*last) {
                 let text = format!("{writer}: folded to {last}, runs {runs}, lost {lost}");
                 self.say("each number is accounted for", text);
             }

@@ -34,6 +34,7 @@ pub mod honest;
 pub mod inspect_reader;
 pub mod judge;
 pub mod knife;
+pub mod known;
 pub mod life;
 pub mod model_log;
 pub mod model_segment;

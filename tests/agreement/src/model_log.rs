@@ -170,7 +170,8 @@ impl LogModel {
     /// The last number that is folded once everything of it is folded.
     pub fn last(&self, folded: u64) -> u64 {
         let lost = self.lost.0.last().map_or(0, |(_, last)| *last);
-        self.taken.last_key_value().map_or(0, |(number, _)| *number).max(lost).max(folded)
+        let before = self.known_from.saturating_sub(1);
+        self.taken.last_key_value().map_or(0, |(number, _)| *number).max(lost).max(folded).max(before)
     }
 
     /// Whether a record that is taken says that the writer ended.
