@@ -3,10 +3,10 @@
 
 use mcplog::position::Offset;
 use mcplog::rebuild::Source;
-use mcplog::segment::format::{Extent, FRAMES_OFFSET, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, Mark};
+use mcplog::segment::format::{Extent, FRAMES_OFFSET, HEADER_BYTES, MARK_OFFSETS, Mark};
 use mcplog::{Config, ShutdownReport};
-use mcplog_fixture::Fixture;
 use mcplog_fixture::segment::{append, change_header, flip, frames, open, patch, set_length, write_mark};
+use mcplog_fixture::{Fixture, wait_until};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -278,4 +278,30 @@ fn nothing_but_zeros_goes_and_anything_else_is_set_aside() {
     assert_eq!(std::fs::read(aside(&other)).expect("a copy"), bytes);
     assert!(!aside(&zeros).exists() && !aside(&empty).exists());
     assert_eq!(fixture.number("SELECT count(*) FROM requests"), signed(RECORDS));
+}
+
+#[test]
+fn a_kept_segment_is_never_replaced_by_another_file_of_its_name() {
+    for is_same in [false, true] {
+        let mut fixture = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
+        fixture.record(0..50);
+        fixture.fold();
+        let writer = fixture.store().writer().unwrap().to_string();
+        fixture.shut_down();
+        let kept = fixture.dir().join("kept").join(&writer).join("000000000001.seg");
+        let before = std::fs::read(&kept).unwrap();
+        std::fs::create_dir_all(fixture.wal().join(&writer)).unwrap();
+        let back = fixture.wal().join(&writer).join("000000000001.seg");
+        std::fs::copy(&kept, &back).unwrap();
+        if !is_same {
+            change_header(&back, |header| header.created_at += 1);
+        }
+        fixture.open();
+        wait_until("the folder is gone", || !fixture.wal().join(&writer).exists());
+        fixture.shut_down();
+        assert!(std::fs::read(&kept).unwrap() == before);
+        let aside = fixture.dir().join("quarantine").join(&writer).join("000000000001.seg");
+        assert_eq!(aside.exists(), !is_same);
+        assert_eq!(fixture.number("SELECT count(*) FROM requests"), 50);
+    }
 }

@@ -350,11 +350,10 @@ fn a_database_of_another_store_says_nothing_of_what_is_kept() {
     other.shut_down();
     fixture.remove_database();
     std::fs::copy(other.dir().join("store.db"), fixture.dir().join("store.db")).unwrap();
-    let Rebuilt::Log(report) =
-        rebuild(&Config::new(fixture.dir()), Source::Log, |_, _| std::ops::ControlFlow::Continue(())).unwrap()
-    else {
-        panic!("not the log")
-    };
+    // The other store's rows would go.
+    let mut watch = |_, _| std::ops::ControlFlow::Continue(());
+    let prepared = Rebuild::prepare(&Config::new(fixture.dir()), Source::Log, true, &mut watch).unwrap();
+    let Rebuilt::Log(report) = prepared.run(&mut watch).unwrap() else { panic!("not the log") };
     assert_eq!((report.requests, report.limits_from), (40, LimitsFrom::Unknown));
     fixture.reopen_idle();
     assert_eq!(fixture.number("SELECT count(*) FROM requests"), 40);

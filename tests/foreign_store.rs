@@ -4,9 +4,11 @@
 
 use mcplog::error::OpenError;
 use mcplog::health::Part;
+use mcplog::rebuild::{DatabaseState, Rebuild, RebuildError, Rebuilt, Source};
 use mcplog::store::Severity;
 use mcplog::{Store, check};
 use mcplog_fixture::{Fixture, PATIENCE, directory, event, wait_until};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 
@@ -115,6 +117,43 @@ fn a_database_of_another_store_keeps_nobody_from_recording_and_is_named_and_left
 }
 
 #[test]
+fn a_rebuild_gives_another_stores_database_up_only_for_who_accepts_that() {
+    for has_rows in [true, false] {
+        let mut ours = Fixture::with(|config| config.keep_segments_bytes = Some(u64::MAX));
+        ours.record(0..10);
+        ours.fold();
+        ours.shut_down();
+        let theirs = closed(100..if has_rows { 110 } else { 100 });
+        let foreign = ours.dir().join("store.db");
+        if has_rows {
+            std::fs::copy(theirs.dir().join("store.db"), &foreign).unwrap();
+        } else {
+            // A store that nothing was recorded into.
+            let sql = "DELETE FROM request_rows; DELETE FROM session_state; DELETE FROM gaps; DELETE FROM quarantine;
+                       UPDATE meta SET value = '00000000-0000-4000-8000-000000000000' WHERE key = 'store_id'";
+            ours.database().execute_batch(sql).unwrap();
+        }
+        let before = files(ours.dir());
+        let watch = &mut |_, _| ControlFlow::Continue(());
+        let mut anew = |source, accept_loss| {
+            let prepared = Rebuild::prepare(&mcplog::Config::new(ours.dir()), source, accept_loss, watch);
+            prepared.and_then(|rebuild| rebuild.run(watch))
+        };
+        let Err(RebuildError::WouldLose(plan)) = anew(Source::Log, false) else { panic!("it was done") };
+        assert_eq!(plan.database.state, DatabaseState::Foreign);
+        let lost = plan.losses.iter().find(|loss| loss.table == if has_rows { "request_rows" } else { "store.db" });
+        assert_eq!(lost.unwrap().rows.rows, if has_rows { 10 } else { 0 }, "{:?}", plan.losses);
+        let Err(error) = anew(Source::BestKept, true) else { panic!("it was done") };
+        assert!(error.to_string().contains("belongs to another store"), "{error}");
+        assert!(files(ours.dir()) == before);
+        let Ok(Rebuilt::Log(report)) = anew(Source::Log, true) else { panic!("it was not done") };
+        assert_eq!(report.requests, 10);
+        assert!(std::fs::read(report.moved_to.unwrap()).unwrap().len() > 4096);
+        assert!(matches!(anew(Source::Log, false), Ok(Rebuilt::Log(report)) if report.requests == 10));
+    }
+}
+
+#[test]
 fn a_store_of_an_earlier_build_is_refused_by_name_and_nothing_is_touched() {
     for name in ["000000000001.seg", "writer-id"] {
         let fixture = closed(0..10);
@@ -151,7 +190,7 @@ fn two_stores_on_one_directory_record_and_fold_each_event_once() {
     fixture.store().wait_folded(PATIENCE).unwrap();
     assert_ne!(other.writer(), fixture.store().writer());
     let report = other.shutdown(PATIENCE);
-    assert_eq!((report.appended, report.dropped), (1_000, 0));
+    assert_eq!((report.appended, report.folded, report.left_in_log, report.dropped), (1_000, 1_000, 0, 0));
     fixture.fold();
     fixture.shut_down();
     assert_eq!(fixture.number("SELECT count(*) FROM requests"), 2_000);

@@ -96,7 +96,7 @@ fn folder(fixture: &Fixture) -> PathBuf {
 
 /// What lies in that directory of the store for the writer of the log.
 fn names(fixture: &Fixture, dir: &str, folder: &Path) -> Vec<String> {
-    fixture.names(Path::new(dir).join(folder.file_name().unwrap()).to_str().unwrap())
+    fixture.names(Path::new(dir).join(folder.file_name().expect("a folder")).to_str().expect("UTF-8"))
 }
 
 /// Forges a mark of the first segment, and opens the store.

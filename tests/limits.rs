@@ -26,15 +26,20 @@ fn remembered(fixture: &Fixture) -> Vec<(String, String)> {
     rows.collect()
 }
 
+/// A request of now: one of a time long ago would make the store doubt the clock.
+fn record_now(store: &Store) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert!(store.recorder().record(Request::new("told", i64::try_from(now.as_millis()).unwrap(), "p", "ping")));
+    store.wait_folded(PATIENCE).unwrap();
+}
+
 /// Opens the store as one who says nothing but what `tell` says, and closes it.
 fn open_told(fixture: &mut Fixture, tell: impl FnOnce(&mut Config)) -> mcplog::config::Limits {
     let mut config = Config::new(fixture.dir());
     tell(&mut config);
     let store = Store::open(config).unwrap();
     // Whoever folds opens the database, and tells it.
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    assert!(store.recorder().record(Request::new("told", i64::try_from(now.as_millis()).unwrap(), "p", "ping")));
-    store.wait_folded(PATIENCE).unwrap();
+    record_now(&store);
     let limits = store.limits();
     let notes = store.stats().health.notes;
     assert!(notes.is_empty(), "{notes:?}");
@@ -45,8 +50,7 @@ fn open_told(fixture: &mut Fixture, tell: impl FnOnce(&mut Config)) -> mcplog::c
 #[test]
 fn each_limit_stays_as_it_was_told_until_somebody_says_otherwise() {
     let mut fixture = Fixture::with(|_| {});
-    fixture.record(0..1);
-    fixture.fold();
+    record_now(fixture.store());
     fixture.shut_down();
     let new: Vec<_> = remembered(&fixture);
     assert_eq!(new.len(), CASES.len());

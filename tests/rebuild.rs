@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use mcplog::rebuild::{Action, DatabaseState, Rebuild, RebuildError, RebuildPlan, Rebuilt, Source};
-use mcplog::record::Record;
+use mcplog::record::{LEVEL, Record};
 use mcplog::segment::format::{Extent, Mark};
 use mcplog::segment::{Item, SegmentReader};
 use mcplog::{Config, Query, SchemaVersion, Session, SessionClosed, rebuild};
@@ -197,7 +197,7 @@ impl Readable {
         }
         let database = Connection::open(dir.join("store.db")).unwrap();
         let ids = |table: &str| -> Vec<i64> {
-            let last = if table == "request_rows" || table == "schema_sightings" { 2500 } else { 20 };
+            let last = if table == "request_rows" || table == "schema_sightings" { 6000 } else { 20 };
             (1..=last).collect()
         };
         for id in ids("request_rows") {
@@ -435,6 +435,90 @@ fn a_rebuild_from_a_log_that_lacks_rows_is_refused_and_says_which() {
     assert_eq!(report.requests, i64::try_from(in_log.requests.len()).unwrap());
     let copy = Connection::open(report.moved_to.unwrap()).unwrap();
     assert_eq!(copy.query_row("SELECT count(*) FROM requests", [], |row| row.get::<_, i64>(0)).unwrap(), 1500);
+}
+
+/// Makes a log one of a newer mcplog: by its level, or by its version. Returns what its files were.
+fn make_newer(folder: &Path, by_level: bool) -> Vec<(PathBuf, Vec<u8>)> {
+    let files: Vec<_> = mcplog::segment::list(folder).unwrap().into_iter().map(|file| file.path).collect();
+    let files = files.into_iter().map(|path| {
+        let before = std::fs::read(&path).unwrap();
+        match by_level {
+            true => segment::change_header(&path, |header| header.needs = LEVEL + 1),
+            false => segment::make_newer(&path),
+        }
+        (path, before)
+    });
+    files.collect()
+}
+
+#[test]
+fn a_log_of_a_newer_mcplog_waits_in_a_rebuild_as_well_and_is_named() {
+    let case = Case { log: Log::Whole, damage: Damage::None, has_waiting: true, from_log: true, accept_loss: false };
+    for (by_level, from_log, has_database) in
+        [(true, true, true), (true, false, true), (true, true, false), (false, true, true), (false, false, true)]
+    {
+        let (mut fixture, case) = (case.store(), Case { from_log, ..case });
+        if !has_database {
+            fixture.remove_database();
+        }
+        let before = make_newer(&fixture.wal().join(&base().waiting), by_level);
+        let newer = files(&fixture.wal());
+        let found = plan(&fixture, case).log;
+        assert_eq!(found.waiting_records.rows, 0, "{found:?}");
+        let left = match run(&fixture, case).unwrap() {
+            Rebuilt::Log(report) if from_log => report.left_logs,
+            Rebuilt::Rows(report) if !from_log => report.left_logs,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(left, found.left_logs);
+        let [left] = &left[..] else { panic!("{left:?}") };
+        assert_eq!((left.writer.to_string(), &left.file), (base().waiting.clone(), &before[0].0));
+        assert!(left.reason.contains("not supported"), "{left:?}");
+        assert!(files(&fixture.wal()) == newer, "nobody touched it");
+        assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1500);
+        // Here comes the newer one.
+        before.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+        fixture.open();
+        fixture.fold();
+        fixture.shut_down();
+        assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1800);
+        assert_eq!(fixture.number("SELECT count(*) FROM gaps"), 0);
+    }
+}
+
+#[test]
+fn what_a_newer_mcplog_has_folded_is_not_given_up_and_comes_back_with_the_next_one() {
+    let case = Case { log: Log::Whole, damage: Damage::None, has_waiting: true, from_log: true, accept_loss: false };
+    for by_level in [true, false] {
+        let mut fixture = case.store();
+        let kept = mcplog::segment::writer_folders(&fixture.dir().join("kept")).unwrap().folders;
+        let newer = kept.iter().find(|folder| folder.path.join("000000000001.seg").exists()).unwrap();
+        let before = make_newer(&newer.path, by_level);
+        let all = files(fixture.dir());
+        let Err(RebuildError::WouldLose(refused)) = run(&fixture, case) else { panic!("it was done") };
+        assert!(files(fixture.dir()) == all);
+        assert!(refused.losses.iter().any(|loss| loss.table == "request_rows" && loss.rows.rows == 500));
+        run(&fixture, Case { from_log: false, ..case }).unwrap();
+        assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1800);
+        run(&fixture, Case { accept_loss: true, ..case }).unwrap();
+        assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1300);
+        before.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+        run(&fixture, case).unwrap();
+        assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1800);
+        assert_eq!(fixture.number("SELECT count(*) FROM gaps"), 0);
+        // Folded where it waits, too.
+        std::fs::rename(&newer.path, fixture.wal().join(newer.path.file_name().unwrap())).unwrap();
+        let waiting = fixture.wal().join(newer.path.file_name().unwrap());
+        let before = make_newer(&waiting, by_level);
+        run(&fixture, Case { accept_loss: true, ..case }).unwrap();
+        assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1300);
+        before.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+        fixture.open();
+        fixture.fold();
+        fixture.shut_down();
+        assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1800);
+        assert_eq!(fixture.number("SELECT count(*) FROM gaps"), 0);
+    }
 }
 
 #[test]
@@ -679,4 +763,34 @@ fn what_the_log_has_and_nobody_can_fold_is_not_lost_by_a_rebuild() {
         fixture.shut_down();
         assert_eq!(anew(&fixture), once, "after an opening that folded all");
     }
+}
+
+#[test]
+fn where_nobody_can_say_which_records_the_rows_are_none_is_lost() {
+    let case = |log, damage| Case { log, damage, has_waiting: false, from_log: false, accept_loss: false };
+    let whole = case(Log::Whole, Damage::None).store();
+    let page = whole.number("SELECT rootpage FROM sqlite_schema WHERE name = 'fold_runs'") - 1;
+    for log in [Log::Whole, Log::Hole(0), Log::Gone] {
+        let case = case(log, Damage::Page(page.cast_unsigned(), 0, 0x55));
+        let plan = plan(&case.store(), case);
+        assert!(plan.losses.is_empty() && plan.action == Action::Salvage, "{plan:?}");
+        assert_eq!(check(case, |_| {}), Readable::default(), "{log:?}");
+    }
+}
+
+#[test]
+fn who_folds_removes_what_a_rebuild_left_that_was_killed() {
+    let mut fixture = Fixture::with(|_| {});
+    fixture.record(0..10);
+    fixture.fold();
+    fixture.shut_down();
+    let leftovers = fixture.dir().join("rebuild");
+    std::fs::create_dir(&leftovers).unwrap();
+    std::fs::write(leftovers.join("store.db"), "half a database").unwrap();
+    fixture.open();
+    fixture.record(10..20);
+    fixture.fold();
+    assert!(!leftovers.exists());
+    fixture.shut_down();
+    assert_eq!(fixture.number("SELECT count(*) FROM requests"), 20);
 }

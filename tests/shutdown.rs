@@ -129,8 +129,9 @@ fn what_a_shutdown_without_time_does_not_store_it_reports_as_dropped() {
         let moment = if round % 3 == 0 { Moment::LogFull } else { Moment::Random };
         fixture.config.max_log_bytes = 4 * fixture.config.segment_bytes;
         let (accepted, report) = shut_down_amid_recording(&mut fixture, &mut dice, moment, timeout);
-        // Folds what was left in the log.
-        fixture.open_once_let_go();
+        // Folds what was left in the log, once the threads of before have let it go.
+        fixture.open();
+        fixture.fold();
         assert_eq!(fixture.shut_down().left_in_log, 0);
         let stored = stored(&fixture);
         assert!(stored.is_subset(&accepted), "round {round}");
@@ -164,7 +165,7 @@ fn what_a_shutdown_drops_because_the_log_is_full_is_in_a_gap_of_that_log() {
         let log_bytes: u64 = fixture.segments().iter().map(|path| path.metadata().unwrap().len()).sum();
         assert!(log_bytes <= fixture.config.max_log_bytes, "{policy:?}: {log_bytes} bytes");
         drop(blocker);
-        fixture.open_once_let_go();
+        fixture.open();
         fixture.fold();
         fixture.shut_down();
         assert_eq!(fixture.number("SELECT count(*) FROM requests") as u64, report.appended, "{policy:?}");
@@ -198,4 +199,30 @@ fn what_a_full_channel_drops_is_in_the_gaps_to_the_event() {
         dropped += report.dropped;
     }
     assert!(dropped > 0, "nothing was dropped; the test tested nothing");
+}
+
+#[test]
+fn a_reader_in_the_way_of_cleaning_up_is_no_problem_of_a_process_that_ends() {
+    let mut fixture = Fixture::with(|_| {});
+    fixture.record(0..100);
+    fixture.fold();
+    let reader = fixture.database();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM requests").unwrap();
+    fixture.record(100..200);
+    fixture.fold();
+    fixture.shut_down();
+    // What the first process committed last nobody could copy. Whether it is on the disk the next one does not know.
+    assert!(std::fs::metadata(fixture.dir().join("store.db-wal")).unwrap().len() > 0);
+    fixture.open();
+    fixture.record(200..300);
+    fixture.store().wait_folded(PATIENCE).unwrap();
+    let report = fixture.shut_down();
+    assert!(report.health.is_ok(), "{}", report.health);
+    assert_eq!((report.appended, report.folded, report.left_in_log), (100, 100, 0));
+    assert!(!fixture.folders().is_empty(), "what is not durable stays");
+    drop(reader);
+    fixture.open();
+    fixture.fold();
+    assert!(fixture.shut_down().health.is_ok());
+    assert!(fixture.folders().is_empty());
 }

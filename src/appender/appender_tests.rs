@@ -94,6 +94,7 @@ impl Fixture {
             progress: Arc::clone(&progress),
             health: Arc::clone(&health),
             clock: clock.clone(),
+            level: crate::record::LEVEL,
             give_up: Arc::clone(&give_up),
         };
         let sync_handles = SyncHandles {
@@ -220,7 +221,7 @@ impl Process {
         self.channel.begin_closing();
         self.appender.thread().unpark();
         self.appender.join().unwrap();
-        self.others.map(|other| other.join().unwrap());
+        self.others.into_iter().for_each(|other| other.join().unwrap());
         self.channel.dropped()
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct AppenderHandles {
     pub(crate) progress: Arc<StoreProgress>,
     pub(crate) health: Arc<HealthBoard>,
     pub(crate) clock: MachineClock,
+    /// The level of the records that this build writes.
+    pub(crate) level: u16,
     /// Set when shutting down took too long: what can't be appended now is dropped and counted.
     pub(crate) give_up: Arc<AtomicBool>,
 }

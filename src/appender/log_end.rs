@@ -15,7 +15,6 @@ use crate::ground::health::Part;
 use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::random_uuid::random_uuid;
 use crate::ground::sabotage::{self, Spot};
-use crate::record::LEVEL;
 use crate::record::record::{GapRecord, WriterEndedRecord};
 use crate::segment::format::{FRAMES_OFFSET, LogIdentity, frame_bytes};
 use crate::segment::segment_list::LogSegment;
@@ -157,7 +156,9 @@ impl LogEnd {
         let Prepared { segment, folder } = prepared;
         let identity = match (&folder, &self.log) {
             (None, Some(log)) => log.identity,
-            (Some(folder), _) => LogIdentity { store: folder.store(), writer: folder.writer(), needs: LEVEL },
+            (Some(folder), _) => {
+                LogIdentity { store: folder.store(), writer: folder.writer(), needs: self.handles.level }
+            }
             (None, None) => unreachable!("a segment that was made for no log"),
         };
         let (id, home, segment_bytes) = (segment.id(), segment.home().clone(), segment.bytes());

@@ -21,7 +21,6 @@ use crate::ground::health::Part;
 use crate::ground::limits::Limit;
 use crate::ground::position::StoreId;
 use crate::index::database::DATABASE_NAME;
-use crate::record::LEVEL;
 use crate::segment::folded_hint;
 use crate::segment::writer_folder::WriterFolder;
 use std::sync::atomic::Ordering;
@@ -54,6 +53,8 @@ pub(crate) struct Compactor {
     measured_at: Option<Instant>,
     /// What this process was told of the store's limits is not in the database yet.
     has_limits_to_tell: bool,
+    /// This process can fold only when no other one has the store open, and why. Another folds meanwhile what it knows.
+    why_not_alone: Option<String>,
     /// The database was removed while this process folded. It makes none in its place: what was folded is in the one that was
     /// there.
     has_lost_database: bool,
@@ -94,6 +95,7 @@ impl Compactor {
             retry: RETRY_MIN,
             want: None,
             measured_at: None,
+            why_not_alone: None,
             has_lost_database: false,
             has_limits_to_tell: Limit::EACH.iter().any(|limit| config.told(*limit).is_some()),
         }
@@ -135,11 +137,11 @@ impl Compactor {
             return if finishing { Next::End } else { Next::Sleep(TRY) };
         }
         let tried = match &self.want {
-            Some(want) => FoldLock::try_take_wanted(want, LEVEL),
+            Some(want) => FoldLock::try_take_wanted(want, self.handles.build.level),
             None if self.patience.stays_away(false, Instant::now()) => {
                 FoldLock::look(&self.config.dir).map(|holder| holder.map_or(FoldTry::Wanted, FoldTry::Held))
             }
-            None => FoldLock::try_take(&self.config.dir, LEVEL),
+            None => FoldLock::try_take(&self.config.dir, self.handles.build.level),
         };
         let may_come_back = !self.patience.stays_away(matches!(tried, Ok(FoldTry::Held(_))), Instant::now());
         match tried {
@@ -171,7 +173,7 @@ impl Compactor {
         match self.open(Role::Holder) {
             Ok(folding) => {
                 self.handles.progress.resume_folding();
-                self.has_limits_to_tell = false;
+                (self.has_limits_to_tell, self.why_not_alone) = (false, None);
                 self.standing = Standing::Holder { lock, folding };
                 Next::Again
             }
@@ -189,6 +191,7 @@ impl Compactor {
         let progress = &self.handles.progress;
         let waits = progress.appended() > progress.folded();
         let asked = progress.expiry_asked().is_some();
+        let knows_less = holder.level != 0 && holder.level < self.handles.build.level;
         if !waits {
             self.watch.forget();
             self.handles.health.clear(Part::Fold);
@@ -197,11 +200,13 @@ impl Compactor {
             if !only_waits {
                 self.begin_standing_in(holder.beat);
             }
+        } else if let Some(why) = self.why_not_alone.as_ref().filter(|_| knows_less) {
+            self.report(format_args!("folding waits: {why}"));
         } else {
             self.handles.health.clear(Part::Fold);
         }
         // What that process can't do, this one can: tell what limits there are, expire when asked, fold what it does not know.
-        let needs_role = self.has_limits_to_tell || asked || (waits && holder.level != 0 && holder.level < LEVEL);
+        let needs_role = self.has_limits_to_tell || asked || (waits && knows_less);
         if needs_role && !only_waits && self.want.is_none() {
             self.want = FoldWant::try_take(&self.config.dir).ok().flatten();
         }
@@ -257,19 +262,22 @@ impl Compactor {
         }
         if lock.is_wanted() {
             tracing::debug!("another process wants to fold");
-            return if finishing { Next::End } else { self.let_go(TRY_AWAITED) };
+            if !finishing {
+                return self.let_go(TRY_AWAITED);
+            }
+            if folding.trouble(false).is_some() && folding.trouble(true).is_none() {
+                self.handles.health.clear(Part::Fold);
+            }
+            return Next::End;
         }
         match folding.work(finishing) {
             Ok(worked) => {
-                if let Some(why) = folding.found_corrupt().map(ToString::to_string) {
-                    lock.say_corrupt();
-                    self.has_lost_database = !self.has_database();
-                    self.stop_folding(why);
-                    return self.let_go(TRY);
+                if let Some(error) = folding.take_corrupt() {
+                    return self.fail(&error, None);
                 }
                 self.retry = RETRY_MIN;
                 let lacks = folding.may_lack_something();
-                match folding.trouble() {
+                match folding.trouble(finishing) {
                     Some(trouble) => self.handles.health.report(Part::Fold, trouble),
                     None => self.handles.health.clear(Part::Fold),
                 }
@@ -302,14 +310,20 @@ impl Compactor {
         let is_removed = error.is_replaced() && !self.has_database();
         self.has_lost_database = is_removed;
         if error.is_corrupt() || is_removed {
-            // Trying again can't help, and writing to it might take what can still be saved.
-            if let Some(lock) = lock {
+            // Trying again can't help, and writing to it might take what can still be saved. Of one that is not there nobody
+            // else is told: what comes in its place is another one.
+            if let Some(lock) = lock.filter(|_| !is_removed) {
                 lock.say_corrupt();
             }
             self.stop_folding(error);
             return self.let_go(TRY);
         }
         self.report(format_args!("folding waits: {error}"));
+        if let FoldError::NotAlone(why) = error {
+            self.why_not_alone = Some(why.to_string());
+            self.patience.let_go(Instant::now());
+            return self.let_go(TRY);
+        }
         if error.is_replaced() {
             return self.let_go(RETRY_MIN);
         }

@@ -8,11 +8,26 @@ use crate::ground::fold_want::FoldWant;
 use crate::ground::health::Part;
 use crate::ground::position::{Sequence, WriterId};
 use crate::ground::sabotage::{self, Spot};
+use crate::index::build::Build;
 use crate::record::LEVEL;
+use crate::record::record::Record;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+/// A kind that this build does not know.
+const NEWER_KIND: u8 = 200;
+
+/// A build that knows it. Such a record holds another one whole.
+const NEWER: Build = Build {
+    decode: |payload| match payload {
+        [NEWER_KIND, 1, inner @ ..] => Record::decode(inner),
+        _ => Record::decode(payload),
+    },
+    level: LEVEL + 1,
+    ..Build::THIS
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -26,7 +41,13 @@ struct Process {
 
 impl Process {
     fn start(scene: &Scene, name: u8) -> Self {
-        let (handles, writer) = (scene.handles(), ScriptedWriter::begin(scene, name));
+        Self::start_as(scene, name, Build::THIS)
+    }
+
+    /// The same of that build.
+    fn start_as(scene: &Scene, name: u8, build: Build) -> Self {
+        let handles = CompactorHandles { build, ..scene.handles() };
+        let writer = ScriptedWriter::begin_at(scene, name, build.level);
         handles.progress.set_writer(writer.id);
         handles.progress.set_appended(Sequence(1), 0);
         let compactor = Compactor::new(handles.clone(), &scene.config, Scene::store());
@@ -48,6 +69,18 @@ impl Process {
         let last = Sequence(self.handles.progress.appended().0 + count);
         self.handles.progress.set_appended(last, count);
         names
+    }
+
+    /// Requests, as records of a kind that only [`NEWER`] knows.
+    fn record_newer(&mut self, count: u64) -> Vec<String> {
+        let names: Vec<_> = (0..count).map(|_| self.writer().record_as(&[NEWER_KIND, 1])).collect();
+        let last = Sequence(self.handles.progress.appended().0 + count);
+        self.handles.progress.set_appended(last, count);
+        names
+    }
+
+    fn note(&self) -> String {
+        self.handles.health.get().notes.get(&Part::Fold).cloned().unwrap_or_default()
     }
 
     fn wake(&self) {
@@ -168,6 +201,54 @@ fn who_wants_the_lock_gets_it_and_the_holder_comes_back_after_that() {
     drop((taken, want));
     process.wait_folded();
     assert_eq!(scene.requests(), names);
+}
+
+/// Every request is a row once, and nothing is set aside.
+fn assert_all_are_folded(scene: &Scene, names: &[String]) {
+    assert_eq!(scene.requests(), sorted(names.iter().cloned()));
+    let aside = "SELECT (SELECT count(*) FROM quarantine) + (SELECT count(*) FROM newer_records)
+                        + (SELECT count(*) FROM gaps)";
+    assert_eq!(scene.rows(aside), ["0"]);
+}
+
+#[test]
+fn a_log_of_a_newer_build_waits_for_one_which_gets_the_role_from_an_older_one() {
+    let scene = Scene::new();
+    let mut older = Process::start(&scene, 1);
+    let mut names = older.record(10);
+    older.wait_folded();
+    // Nobody folds what a newer build left, and one that lives and does nothing records, but what they know is folded.
+    let mut dead = ScriptedWriter::begin_at(&scene, 8, NEWER.level);
+    names.extend(dead.record(3));
+    names.extend((0..3).map(|_| dead.record_as(&[NEWER_KIND, 1])));
+    let left = dead.id.to_string();
+    dead.die();
+    until("it is not named", || older.note().contains(&left) && older.note().contains("a newer one folds it"));
+    names.extend(older.record(10));
+    older.wait_folded();
+    assert_eq!(scene.rows("SELECT count(*) FROM writers"), ["1"]);
+    assert_eq!(scene.rows("SELECT count(*) FROM request_rows"), ["20"]);
+    let mut newer = Process::start_as(&scene, 2, NEWER);
+    names.extend([newer.record(5), newer.record_newer(5)].concat());
+    newer.wait_folded();
+    until("what was left stays", || !scene.entries("wal").contains(&left));
+    let level = || FoldLock::look(&scene.config.dir).unwrap().map(|holder| holder.level);
+    assert_eq!(level(), Some(NEWER.level), "an older one that comes back takes nothing from it");
+    names.extend([older.record(7), newer.record_newer(7)].concat());
+    [&older, &newer].into_iter().for_each(Process::wait_folded);
+    assert_all_are_folded(&scene, &names);
+    // In turn.
+    newer.end();
+    names.extend(older.record(2));
+    older.wait_folded();
+    until("the note stays", || older.note().is_empty());
+    let mut newer = Process::start_as(&scene, 3, NEWER);
+    older.end();
+    names.extend(newer.record_newer(2));
+    newer.wait_folded();
+    newer.end();
+    assert_all_are_folded(&scene, &names);
+    assert_eq!(scene.entries("wal"), [""; 0]);
 }
 
 #[test]

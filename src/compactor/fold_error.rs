@@ -12,6 +12,9 @@ pub(super) enum FoldError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Io(#[from] PathError),
+    /// The database is to be brought up to date, and another process has the store open.
+    #[error(transparent)]
+    NotAlone(PathError),
 }
 
 impl From<RefreshError> for FoldError {
@@ -27,7 +30,7 @@ impl FoldError {
     fn index(&self) -> Option<&IndexError> {
         match self {
             Self::Index(error) | Self::Open(OpenError::Index(error)) => Some(error),
-            Self::Open(_) | Self::Io(_) => None,
+            Self::Open(_) | Self::Io(_) | Self::NotAlone(_) => None,
         }
     }
 

@@ -13,15 +13,15 @@ use crate::ground::health::HealthBoard;
 use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::StoreId;
 use crate::ground::store_progress::StoreProgress;
-use crate::record::record::Decoder;
+use crate::index::build::Build;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// How it is done.
+/// How it is done. Nobody else folds meanwhile, and who can bring the database up to date did that.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
-    pub(crate) decode: Decoder,
+    pub(crate) build: Build,
     /// Whatever the store was told, no row goes: what is made is a copy, and has everything.
     pub(crate) keeps_every_row: bool,
     /// When to end at the latest.
@@ -30,7 +30,7 @@ pub(crate) struct Waiting {
     pub(crate) give_up: Arc<AtomicBool>,
 }
 
-/// Folds. `false`: not all, because there was no time, or something can't be folded for now; what, health says.
+/// Folds all but the logs that wait for somebody else. `false`: not all, because there was no time, or something can't be folded for now; what, health says.
 ///
 /// # Errors
 /// The database can't be opened or written.
@@ -45,7 +45,8 @@ pub(crate) fn fold_waiting(
         health: Arc::clone(health),
         finish: Arc::new(AtomicBool::new(true)),
         give_up: Arc::clone(&how.give_up),
-        decode: how.decode,
+        build: how.build,
+        lock: None,
         clock: MachineClock::new(),
     };
     let folding = Folding::open(config, store, Role::Holder, &handles).map_err(as_open_error)?;
@@ -71,6 +72,6 @@ fn as_open_error(error: FoldError) -> OpenError {
     match error {
         FoldError::Index(error) => error.into(),
         FoldError::Open(error) => error,
-        FoldError::Io(error) => error.into(),
+        FoldError::Io(error) | FoldError::NotAlone(error) => error.into(),
     }
 }

@@ -90,6 +90,8 @@ impl FoldedSegment {
             return None;
         }
         let is_unstarted = matches!(&header, Err(SegmentError::Header { fault: HeaderFault::NeverStarted, .. }));
+        // Damaged since it was folded, perhaps: its frames may be whole.
+        let has_damaged_header = !is_kept && !is_unstarted && matches!(&header, Err(SegmentError::Header { .. }));
         let created_at = match &header {
             Ok((header, _)) => header.created_at,
             Err(_) => written_at_ms(&file.path).unwrap_or(i64::MAX),
@@ -100,7 +102,7 @@ impl FoldedSegment {
             let last = end.last_sequence(header.base_sequence).0;
             missing.is_some_and(|missing| last >= first && missing.count_within(first, last) > 0)
         });
-        let is_damaged = faults.damaged.contains(&(writer, file.id));
+        let is_damaged = has_damaged_header || faults.damaged.contains(&(writer, file.id));
         let (id, path) = (file.id, file.path);
         Some(Self { writer, id, path, bytes, created_at, is_kept, is_damaged, is_unstarted, is_passed_over })
     }

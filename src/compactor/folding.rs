@@ -8,6 +8,7 @@ use super::fold_error::FoldError;
 use super::fold_interval::{self, Backlog};
 use super::folder_task::Role;
 use super::handles::CompactorHandles;
+use super::log_fronts::settle_fronts;
 use super::newer_records::NewerRecords;
 use super::retirement::{RetireError, Retirement};
 use super::round::Round;
@@ -19,14 +20,11 @@ use crate::ground::health::Part;
 use crate::ground::limits::{Limit, Limits};
 use crate::ground::position::{StoreId, WriterId};
 use crate::ground::room::{Reserve, TooLittle};
-use crate::index::database::Index;
+use crate::index::database::{DATABASE_NAME, Index};
 use crate::index::expiry_turn::Look;
+use crate::index::leftovers::remove_leftovers;
 use crate::index::row_retention::{RetentionTime, RowRetention};
-use crate::segment::directory::list_whole;
-use crate::segment::file_numbers::first_of_log;
 use crate::segment::folded_hint;
-use crate::segment::writer_folder::writer_folders;
-use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 /// How often to look without being woken: nobody tells of what other processes record.
@@ -69,6 +67,16 @@ struct FailedCleanUp {
     error: RetireError,
 }
 
+/// What a clean-up came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CleanUp {
+    /// It failed, or none was tried.
+    NotNow,
+    /// There is more to do at once.
+    More,
+    Done,
+}
+
 /// What a look came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Worked {
@@ -88,7 +96,13 @@ impl Folding {
         role: Role,
         handles: &CompactorHandles,
     ) -> Result<Self, FoldError> {
-        let mut index = Index::open(config, store)?;
+        if role == Role::Holder
+            && let Err(error) = remove_leftovers(&config.dir)
+        {
+            // Nobody needs it to be gone.
+            tracing::warn!(%error, "what a rebuild left that was broken off stays");
+        }
+        let mut index = Self::open_index(config, store, handles)?;
         settle_fronts(&mut index, config, store)?;
         index.note_step_back(handles.clock.now().wall_ms)?;
         if let Some(advice) = index.limits_advice() {
@@ -98,6 +112,19 @@ impl Folding {
         Ok(Self::with(index.with_copying_thread(), config, store, role, handles))
     }
 
+    /// Opens the database, and brings it up to date where no other process has the store open: those may not know it then.
+    fn open_index(config: &Config, store: StoreId, handles: &CompactorHandles) -> Result<Index, FoldError> {
+        let (path, build) = (config.dir.join(DATABASE_NAME), &handles.build);
+        let _alone = match &handles.lock {
+            Some(lock) if build.outdates(&path)? => {
+                let Some(alone) = lock.alone()? else { return Err(FoldError::NotAlone(build.not_alone(&path))) };
+                Some(alone)
+            }
+            _ => None,
+        };
+        Ok(Index::open_by(config, store, &build.schema)?)
+    }
+
     /// The same with a database that is open.
     fn with(index: Index, config: &Config, store: StoreId, role: Role, handles: &CompactorHandles) -> Self {
         Self {
@@ -105,9 +132,9 @@ impl Folding {
             role,
             index,
             handles: handles.clone(),
-            sources: Sources::new(config.wal_dir(), role),
+            sources: Sources::new(config.wal_dir(), role, handles.build.level),
             retirement: Retirement::new(config, store),
-            newer_records: NewerRecords::new(handles.decode, std::sync::Arc::clone(&handles.health)),
+            newer_records: NewerRecords::new(handles.build.decode, std::sync::Arc::clone(&handles.health)),
             keeps_every_row: false,
             is_import: config.is_import,
             is_overfull: false,
@@ -166,9 +193,11 @@ impl Folding {
             // gives room back.
             self.sources.note_undead();
         }
-        let expired = self.clean_up(finishing, folded, asked.is_some(), time);
+        let cleaned = self.clean_up(finishing, folded, asked.is_some(), time);
         stepped?;
-        if let Some(asked) = asked.filter(|_| !folded && !expired && self.is_clean()) {
+        let expired = cleaned == CleanUp::More;
+        // Not where none was tried: a copy that was in the way may have ended since.
+        if let Some(asked) = asked.filter(|_| !folded && cleaned == CleanUp::Done && !self.index.is_copying()) {
             self.handles.progress.set_expiry_done(asked);
         }
         self.handles.progress.set_expired(self.index.expired());
@@ -183,9 +212,13 @@ impl Folding {
         })
     }
 
-    /// What keeps the role from being done though no look fails; `None`: all is well.
-    pub(super) fn trouble(&self) -> Option<String> {
-        if let Some(failed) = &self.failed_clean_up {
+    /// What keeps the role from being done though no look fails; `None`: all is well. That somebody else is in the way of
+    /// the clean-up is no trouble of a process that ends (`finishing`): the next one who folds cleans up.
+    pub(super) fn trouble(&self, finishing: bool) -> Option<String> {
+        let is_trouble = |failed: &&FailedCleanUp| {
+            !finishing || !matches!(&failed.error, RetireError::Index(error) if error.is_busy())
+        };
+        if let Some(failed) = self.failed_clean_up.as_ref().filter(is_trouble) {
             return Some(format!("what is not needed any more stays: {}", failed.error));
         }
         if let Some(too_little) = self.too_little_room {
@@ -194,10 +227,12 @@ impl Folding {
         self.index.copy_failure().map(|failure| format!("rows stay in store.db-wal: {failure}"))
     }
 
-    /// Whether the clean-up found the database corrupt.
-    pub(super) fn found_corrupt(&self) -> Option<&IndexError> {
-        match self.failed_clean_up.as_ref().map(|failed| &failed.error) {
-            Some(RetireError::Index(error)) if error.is_corrupt() => Some(error),
+    /// What the clean-up found, if it found the database corrupt or another one in its place.
+    pub(super) fn take_corrupt(&mut self) -> Option<FoldError> {
+        let found =
+            |failed: &mut FailedCleanUp| matches!(&failed.error, RetireError::Index(error) if error.is_corrupt());
+        match self.failed_clean_up.take_if(found)?.error {
+            RetireError::Index(error) => Some(error.into()),
             _ => None,
         }
     }
@@ -215,7 +250,7 @@ impl Folding {
 
     /// Everything that is remembered of the database is read again: somebody else committed.
     pub(super) fn start_anew(&mut self, wal_dir: std::path::PathBuf) {
-        self.sources = Sources::new(wal_dir, self.role);
+        self.sources = Sources::new(wal_dir, self.role, self.handles.build.level);
         self.retirement.forget();
         self.newer_records.note_moved();
         self.caught_up_at = None;
@@ -223,12 +258,13 @@ impl Folding {
 
     /// Whether everything that is there is folded, by the last look; what lives may have gone on.
     pub(super) fn has_all(&self) -> bool {
-        self.caught_up_at.is_none() && !self.is_stuck() && self.sources.sources.iter().all(Source::is_folded)
+        let is_done = |source: &Source| source.is_folded() || source.is_left();
+        self.caught_up_at.is_none() && !self.is_stuck() && self.sources.sources.iter().all(is_done)
     }
 
     /// Whether something can't be folded for now.
     pub(super) fn is_stuck(&self) -> bool {
-        self.too_little_room.is_some() || self.is_overfull || self.sources.left_alone().is_some()
+        self.too_little_room.is_some() || self.is_overfull || self.sources.any_failed()
     }
 
     /// The same, with a bug: nobody asks whether somebody else folded meanwhile.
@@ -301,6 +337,7 @@ impl Folding {
         let (folded, too_little_room) = round.commit()?;
         self.too_little_room = too_little_room;
         let Some(folded) = folded else {
+            self.tell_folded(own);
             // What was read of transactions that did not begin is read again.
             if too_little_room.is_none() && own.is_none_or(|_| self.handles.progress.folded() >= appended) {
                 self.handles.progress.set_caught_up(seen_at);
@@ -309,20 +346,8 @@ impl Folding {
             return Ok(false);
         };
         self.retirement.note_damaged(folded.damaged);
-        for source in &mut self.sources.sources {
-            if source.reached == source.checkpoint {
-                continue;
-            }
-            source.commit();
-            let (writer, last) = (source.folder.writer, source.checkpoint.sequence);
-            if Some(writer) == own {
-                self.handles.progress.set_folded(writer, last);
-            } else if !source.is_dead()
-                && let Err(error) = folded_hint::write(&source.folder.path, last)
-            {
-                tracing::debug!(%error, "who records there learns later how far that is folded");
-            }
-        }
+        self.sources.sources.iter_mut().for_each(Source::commit);
+        self.tell_folded(own);
         let has_more = self.sources.have_more();
         self.caught_up_at = (!has_more).then(Instant::now);
         if !has_more {
@@ -332,16 +357,31 @@ impl Folding {
         Ok(true)
     }
 
-    /// Retires what is folded, and removes what is expired for a moment; tells whether more is expired. What fails is
-    /// tried again in a while. While SQLite's write-ahead log is copied nothing is tried; the end of that wakes this
+    /// Tells each writer that lives how far its log is folded, also where that is long so: who committed it may have died before
+    /// it said so, and this process may not have known yet that a log is its own.
+    fn tell_folded(&mut self, own: Option<WriterId>) {
+        for source in &mut self.sources.sources {
+            let (writer, last) = (source.folder.writer, source.checkpoint.sequence);
+            if Some(writer) == own {
+                self.handles.progress.set_folded(writer, last);
+            } else if !source.is_dead() && source.told < last {
+                match folded_hint::write(&source.folder.path, last) {
+                    Ok(()) => source.told = last,
+                    Err(error) => tracing::debug!(%error, "who records there learns later how far that is folded"),
+                }
+            }
+        }
+    }
+
+    /// Retires what is folded, and removes what is expired for a moment. What fails is tried again in a while. While SQLite's write-ahead log is copied nothing is tried; the end of that wakes this
     /// thread. Neither folding nor a shutdown waits for the clean-up.
-    fn clean_up(&mut self, finishing: bool, folded: bool, asked: bool, time: RetentionTime) -> bool {
+    fn clean_up(&mut self, finishing: bool, folded: bool, asked: bool, time: RetentionTime) -> CleanUp {
         let retention = self.row_retention();
         self.is_overfull |= folded && self.index.is_overfull(&retention).unwrap_or(false);
         let is_last = finishing && !folded;
         let was_tried = self.failed_clean_up.as_ref().is_some_and(|failed| failed.at.elapsed() < CLEAN_UP_RETRY);
         if !is_last && (was_tried || self.index.is_copying()) {
-            return false;
+            return CleanUp::NotNow;
         }
         let look = if asked || self.is_overfull { Look::Now } else { Look::Seldom };
         let cleaned = self.retire_and_expire(finishing, look, &retention, time);
@@ -350,12 +390,11 @@ impl Folding {
         self.failed_clean_up = cleaned.err().map(|error| FailedCleanUp { at: Instant::now(), error });
         // Where nothing more goes, waiting would be for nothing: the newest minute stays.
         self.is_overfull &= has_more || (self.failed_clean_up.is_none() && self.index.is_copying());
-        has_more
-    }
-
-    /// Whether the last clean-up succeeded, with nothing under way.
-    fn is_clean(&self) -> bool {
-        self.failed_clean_up.is_none() && !self.index.is_copying()
+        match self.failed_clean_up {
+            Some(_) => CleanUp::NotNow,
+            None if has_more => CleanUp::More,
+            None => CleanUp::Done,
+        }
     }
 
     /// What time it is for what goes by its age. Says so where that is not what the clock says. In an import it is as late
@@ -399,21 +438,4 @@ impl Folding {
     fn expired_before(&self, retention: &RowRetention, time: RetentionTime) -> Option<i64> {
         Some(retention.kept_since_by_age(time.aged_at_ms)?.min(self.index.kept_since()))
     }
-}
-
-/// Of a database that was just made, finds out where the logs beside it begin: what is in front of them may have been folded
-/// into the one before.
-fn settle_fronts(index: &mut Index, config: &Config, store: StoreId) -> Result<(), FoldError> {
-    if !index.knows_no_fronts()? {
-        return Ok(());
-    }
-    let mut begins = Vec::new();
-    for folder in writer_folders(&config.wal_dir())?.folders {
-        let files = match list_whole(&folder.path) {
-            Err(error) if error.source.kind() == ErrorKind::NotFound => continue,
-            listed => listed?,
-        };
-        begins.extend(first_of_log(folder.writer, Some(store), &files).map(|first| (folder.writer, first)));
-    }
-    Ok(index.settle_fronts(&begins)?)
 }

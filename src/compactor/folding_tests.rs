@@ -40,6 +40,27 @@ fn one_transaction_takes_of_all_logs_and_each_writer_learns_how_far_its_own_is_f
 }
 
 #[test]
+fn a_writer_learns_how_far_its_log_is_folded_although_that_was_committed_long_ago() {
+    let scene = Scene::new();
+    let mut writers = [1, 2].map(|name| ScriptedWriter::begin(&scene, name));
+    writers.iter_mut().for_each(|writer| drop(writer.record(5)));
+    let (mut folding, handles) = scene.folding(Role::Holder);
+    // All is folded before the process that folds knows that one of the logs is its own.
+    scene.work(&mut folding);
+    handles.progress.set_writer(writers[0].id);
+    handles.progress.set_appended(Sequence(6), 5);
+    folding.hurry();
+    folding.work(false).unwrap();
+    assert_eq!(handles.progress.folded(), Sequence(6));
+    drop(folding);
+    // Who committed died before it said so.
+    std::fs::remove_file(folded_hint::path(&writers[1].folder)).unwrap();
+    let (mut folding, _) = scene.folding(Role::Holder);
+    scene.work(&mut folding);
+    assert_eq!(folded_hint::read(&writers[1].folder), Some(Sequence(6)));
+}
+
+#[test]
 fn what_a_dead_writer_left_waits_while_those_that_live_get_all_their_rows() {
     let scene = Scene::new();
     let mut dead = ScriptedWriter::begin(&scene, 1);
@@ -169,7 +190,7 @@ fn two_that_fold_in_turn_one_with_old_memory_fold_each_record_once() {
         scene.work(if turn % 2 == 0 { &mut first } else { &mut second });
         assert_eq!(scene.requests(), sorted(names.clone()), "turn {turn}");
     }
-    writers.map(ScriptedWriter::die);
+    writers.into_iter().for_each(ScriptedWriter::die);
     scene.work(&mut first);
     assert_eq!(scene.entries("wal"), [""; 0]);
     scene.work(&mut second);

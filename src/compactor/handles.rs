@@ -2,8 +2,9 @@
 
 use crate::ground::health::HealthBoard;
 use crate::ground::machine_clock::MachineClock;
+use crate::ground::store_lock::StoreLock;
 use crate::ground::store_progress::StoreProgress;
-use crate::record::record::Decoder;
+use crate::index::build::Build;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -16,6 +17,9 @@ pub(crate) struct CompactorHandles {
     pub(crate) finish: Arc<AtomicBool>,
     /// Set when that took too long.
     pub(crate) give_up: Arc<AtomicBool>,
-    pub(crate) decode: Decoder,
+    /// What this build knows.
+    pub(crate) build: Build,
+    /// Shared with every other process that has the store open; `None` where who folds saw to that.
+    pub(crate) lock: Option<Arc<StoreLock>>,
     pub(crate) clock: MachineClock,
 }

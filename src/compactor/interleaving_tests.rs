@@ -30,7 +30,7 @@ impl Dice {
     }
 
     fn index(&mut self, count: usize) -> usize {
-        self.below(count as u64) as usize
+        usize::try_from(self.below(count as u64)).unwrap()
     }
 }
 

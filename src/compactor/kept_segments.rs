@@ -11,6 +11,7 @@ use crate::ground::private_dir::create_private_dir;
 use crate::segment::directory::{SegmentFile, file_name, sync_directory};
 use crate::segment::writer_folder::{WriterFolder, writer_folders};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// How many segments one look opens at most.
@@ -58,22 +59,26 @@ impl KeptSegments {
         self.known.values()
     }
 
-    /// Moves segments of a log here, by name.
+    /// Moves segments of a log here, by name. Returns those whose names other files have already, which stay.
     ///
     /// # Errors
     /// One can't be moved; it is where it was.
-    pub(super) fn take(&mut self, moved: &[&PlannedSegment]) -> Result<(), OpenError> {
+    pub(super) fn take<'p>(&mut self, moved: &[&'p PlannedSegment]) -> Result<Vec<&'p PlannedSegment>, OpenError> {
         if moved.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         create_private_dir(&self.dir)?;
-        let mut folders = BTreeSet::new();
+        let (mut folders, mut left) = (BTreeSet::new(), Vec::new());
         for planned in moved {
             let folder = WriterFolder::within(&self.dir, planned.writer).path;
             if folders.insert(folder.clone()) {
                 create_private_dir(&folder)?;
             }
             let to = folder.join(file_name(planned.segment));
+            if is_another(&planned.path, &to)? {
+                left.push(*planned);
+                continue;
+            }
             std::fs::rename(&planned.path, &to).at("move", &planned.path)?;
             let file = SegmentFile { id: planned.segment, path: to };
             if let Some(segment) = FoldedSegment::read(planned.writer, file, true, &SegmentFaults::default()) {
@@ -82,7 +87,8 @@ impl KeptSegments {
         }
         // The new names before the old ones are gone for good.
         folders.iter().try_for_each(|folder| sync_directory(folder))?;
-        Ok(sync_directory(&self.dir)?)
+        sync_directory(&self.dir)?;
+        Ok(left)
     }
 
     /// One of them was deleted. Its folder goes with the last one.
@@ -91,6 +97,16 @@ impl KeptSegments {
         if !self.known.keys().any(|(other, _)| *other == writer.0) {
             remove_if_empty(&WriterFolder::within(&self.dir, writer).path);
         }
+    }
+}
+
+/// Whether there is a file at `to` that is not the same as the one at `path`. A copy of a log that was put back has the same.
+fn is_another(path: &Path, to: &Path) -> Result<bool, PathError> {
+    match std::fs::read(to) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        // What can't be read is not replaced.
+        Err(_) => Ok(true),
+        Ok(there) => Ok(std::fs::read(path).at("read", path)? != there),
     }
 }
 

@@ -2,7 +2,8 @@
 //! holds, told beforehand.
 //!
 //! For whoever makes a database anew, on the caller's thread. The log stays as it is: nothing of it is retired, and no
-//! checkpoint is needed to fold each record once, because the reader hands each over once.
+//! checkpoint is needed to fold each record once, because the reader hands each over once. What waits for a newer mcplog, or
+//! is another store's, is left to whom it is for, as by folding.
 
 use super::chunk::Chunk;
 use super::damage_notes::{DAMAGED_MARKS, DAMAGED_MARKS_OFFSET, file_bytes, torn_though_durable};
@@ -19,14 +20,15 @@ use crate::index::database::Index;
 use crate::index::holdings::RowSum;
 use crate::index::logged::Logged;
 use crate::index::request_rows::REQUESTS_PER_STATEMENT;
+use crate::record::LEVEL;
 use crate::record::kind::Kind;
 use crate::record::record::{DECODER, Record};
 use crate::segment::directory::SegmentFile;
-use crate::segment::log_item::{LogItem, Owner};
+use crate::segment::log_item::{LogItem, Owner, Waits};
 use crate::segment::log_reader::LogReader;
 use crate::segment::number_set::NumberSet;
 use crate::segment::place::Place;
-use crate::segment::reader::FrameAt;
+use crate::segment::reader::{FrameAt, SegmentReader};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -63,12 +65,14 @@ pub(crate) struct LogContents {
 }
 
 /// How far one log was read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LogEnd {
     /// Everything up to here was read.
     pub(crate) place: Place,
     /// When the record with the last number happened, if this build knows what it says.
     pub(crate) last_ts: Option<i64>,
+    /// Why the log is left alone from there on, if it is.
+    pub(crate) waits: Option<Waits>,
 }
 
 impl LogEnd {
@@ -98,7 +102,7 @@ pub(crate) fn read_log(
     let LogContents { logged, events, waiting, damaged_places, unreadable_files } = contents;
     let mut all = NumberSet::default();
     let mut last_ts = None;
-    let place = walk(log, store, None, watch, |item| {
+    let (mut place, waits) = walk(log, store, None, watch, |item| {
         match item {
             LogItem::Frame { segment, frame } => {
                 let (mut time, mut is_event) = (None, true);
@@ -123,10 +127,18 @@ pub(crate) fn read_log(
         }
         Ok(())
     })?;
+    if let Some(Waits::Level { path, .. }) = waits.as_ref().filter(|_| all.first().is_none()) {
+        // Its first segment waits. What was recorded before is folded, or missing, whoever folds the rest.
+        let before = Sequence(SegmentReader::open(path)?.header().base_sequence.0 - 1);
+        place.sequence = place.sequence.max(folded.min(before));
+    }
     let records = logged.logs.entry(log.writer).or_default();
     records.all = all;
-    records.segments = log.files.iter().map(|file| file.id.0).collect();
-    Ok(LogEnd { place, last_ts })
+    // Damage in those that wait is not looked for.
+    let waiting = waits.as_ref().map(Waits::path);
+    let read = log.files.iter().take_while(|file| Some(file.path.as_path()) != waiting);
+    records.segments = read.map(|file| file.id.0).collect();
+    Ok(LogEnd { place, last_ts, waits })
 }
 
 /// Folds every intact record of a log up to where it was read before, each once, and notes the places that can't be read,
@@ -211,23 +223,26 @@ pub(crate) fn fold_log(
     Ok(batch.commit()?)
 }
 
-/// Hands over what the log's reader comes upon, up to the record with number `last`, if that is told. Returns where it ended.
+/// Hands over what the log's reader comes upon, up to the record with number `last`, if that is told. Returns where it ended,
+/// and why the log is left alone from there on, if it is.
 fn walk(
     log: &LogFiles,
     store: Option<StoreId>,
     last: Option<Sequence>,
     watch: &mut Watch<'_>,
     mut each: impl FnMut(LogItem<'_>) -> Result<(), WorkError>,
-) -> Result<Place, WorkError> {
+) -> Result<(Place, Option<Waits>), WorkError> {
     let mut reader = LogReader::over(log.writer, store, log.files.clone(), Place::START);
     // What the disk can't give back is as good as damaged.
     reader.pass_unreadable();
+    reader.know_level(LEVEL);
     let mut records = 0_u64;
     tell(watch, 0.0)?;
     loop {
         let is_beyond = |sequence: Sequence| last.is_some_and(|last| sequence > last);
         match reader.next(log.owner)? {
-            LogItem::NotYet | LogItem::End | LogItem::Waits(_) => break,
+            LogItem::Waits(why) => return Ok((reader.place(), Some(why))),
+            LogItem::NotYet | LogItem::End => break,
             LogItem::Frame { frame, .. } if is_beyond(frame.sequence) => break,
             LogItem::Hole { first, .. } if is_beyond(first) => break,
             item => each(item)?,
@@ -239,7 +254,7 @@ fn walk(
             tell(watch, done as f64 / log.files.len().max(1) as f64)?;
         }
     }
-    Ok(reader.place())
+    Ok((reader.place(), None))
 }
 
 /// A number of that segment tells what files before it held.

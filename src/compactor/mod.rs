@@ -28,6 +28,7 @@ pub(crate) mod handles;
 mod interleaving_tests;
 mod kept_segments;
 pub(crate) mod log_fold;
+mod log_fronts;
 pub(crate) mod log_retention;
 mod log_size;
 mod lost_records;

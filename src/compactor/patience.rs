@@ -31,9 +31,14 @@ impl Patience {
         let since = *self.failing_since.get_or_insert(now);
         let is_over = now.duration_since(since) >= ERRORS;
         if is_over {
-            *self = Self { failing_since: None, let_go_at: Some(now) };
+            self.let_go(now);
         }
         is_over
+    }
+
+    /// The process lets go, of something that another one is known to do better.
+    pub(super) fn let_go(&mut self, now: Instant) {
+        *self = Self { failing_since: None, let_go_at: Some(now) };
     }
 
     /// Whether the process still stays away; `is_taken`: somebody has the lock.
@@ -46,6 +51,13 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_knows_that_another_does_better_stays_away_at_once() {
+        let (start, mut patience) = (Instant::now(), Patience::default());
+        patience.let_go(start);
+        assert!(patience.stays_away(true, start + AWAY / 2) && !patience.stays_away(false, start + AWAY / 2));
+    }
 
     #[test]
     fn errors_that_go_on_make_it_let_go_and_stay_away_unless_nobody_else_comes() {

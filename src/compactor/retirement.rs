@@ -219,8 +219,10 @@ impl Retirement {
         }
         // Moving takes room and comes last: the disk may have no room before the other segments are gone.
         folders.extend(newly_kept.iter().filter_map(|planned| planned.path.parent()));
-        done = done.and(self.kept.take(&newly_kept).map_err(RetireError::from));
-        for planned in plan.moved() {
+        let taken = self.kept.take(&newly_kept).map_err(RetireError::from);
+        let (done_taking, left) = taken.map_or_else(|error| (Err(error), Vec::new()), |left| (Ok(()), left));
+        done = done.and(done_taking);
+        for planned in plan.moved().chain(left) {
             done = done.and(self.quarantine(index, planned));
         }
         for folder in folders {

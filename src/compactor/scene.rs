@@ -11,7 +11,9 @@ use crate::ground::health::HealthBoard;
 use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::store_progress::StoreProgress;
-use crate::record::record::{DECODER, GapRecord, Record, WriterBeganRecord, WriterEndedRecord};
+use crate::index::build::Build;
+use crate::record::LEVEL;
+use crate::record::record::{GapRecord, Record, WriterBeganRecord, WriterEndedRecord};
 use crate::segment::directory::list;
 use crate::segment::folder_birth::NewFolder;
 use crate::segment::folder_lock::FolderLock;
@@ -52,7 +54,8 @@ impl Scene {
             health: Arc::new(HealthBoard::default()),
             finish: Arc::new(AtomicBool::new(false)),
             give_up: Arc::new(AtomicBool::new(false)),
-            decode: DECODER,
+            build: Build::THIS,
+            lock: None,
             clock: MachineClock::new(),
         }
     }
@@ -121,6 +124,8 @@ pub(super) struct ScriptedWriter {
     pub(super) id: WriterId,
     name: u8,
     pub(super) folder: PathBuf,
+    /// The level that its log's headers say it needs.
+    level: u16,
     lock: Option<FolderLock>,
     active: Option<(SegmentWriter, SegmentSyncer)>,
     next_segment: u64,
@@ -132,12 +137,26 @@ pub(super) struct ScriptedWriter {
 impl ScriptedWriter {
     /// One that begins with the record that says who it is.
     pub(super) fn begin(scene: &Scene, name: u8) -> Self {
+        Self::begin_at(scene, name, LEVEL)
+    }
+
+    /// The same of a build that writes records of that level.
+    pub(super) fn begin_at(scene: &Scene, name: u8, level: u16) -> Self {
         let id = WriterId([name; 16]);
         let (folder, lock) =
             NewFolder::create(&scene.config.wal_dir(), Scene::store(), id).unwrap().into_place().unwrap();
         let lock = Some(lock);
-        let mut writer =
-            Self { id, name, folder: folder.path, lock, active: None, next_segment: 1, next: 1, since_skip: vec![] };
+        let mut writer = Self {
+            id,
+            name,
+            folder: folder.path,
+            level,
+            lock,
+            active: None,
+            next_segment: 1,
+            next: 1,
+            since_skip: vec![],
+        };
         writer.append(&Record::WriterBegan(WriterBeganRecord {
             process_id: u64::from(name),
             host: "host",
@@ -154,12 +173,19 @@ impl ScriptedWriter {
     }
 
     fn record_one(&mut self) -> String {
+        self.record_as(&[])
+    }
+
+    /// Records a request, as a record that begins with these bytes: another kind, which holds this one.
+    pub(super) fn record_as(&mut self, kind: &[u8]) -> String {
         let id = format!("{:03}-{:06}", self.name, self.next);
         let ts = FIRST_TS + i64::try_from(self.next).unwrap();
         let mut request = Request::new(&id, ts, "proxy", "tools/call");
         let session = format!("session of {}", self.name);
         request.session_id = Some(&session);
-        self.append(&Record::from(Event::Request(request)));
+        let mut payload = kind.to_vec();
+        Record::from(Event::Request(request)).encode(&mut payload);
+        self.append_bytes(&payload);
         id
     }
 
@@ -195,11 +221,10 @@ impl ScriptedWriter {
         loop {
             let writer = &mut self.active.get_or_insert_with(|| {
                 let id = SegmentId(self.next_segment);
+                let identity = LogIdentity { needs: self.level, ..LogIdentity::sample(self.id) };
                 self.next_segment += 1;
                 let prepared = PreparedSegment::create(&self.folder, id, SEGMENT_BYTES).unwrap();
-                prepared
-                    .activate(LogIdentity::sample(self.id), Sequence(self.next), FIRST_TS + self.next as i64)
-                    .unwrap()
+                prepared.activate(identity, Sequence(self.next), FIRST_TS + self.next as i64).unwrap()
             });
             match writer.0.append(payload) {
                 Ok(_) => break,

@@ -4,9 +4,8 @@
 
 use super::folder_task::{Content, LockState};
 use crate::ground::error::{PathError, SegmentError};
-use crate::ground::position::{SegmentId, StoreId};
+use crate::ground::position::{SegmentId, Sequence, StoreId};
 use crate::index::checkpoint::Checkpoint;
-use crate::record::LEVEL;
 use crate::segment::folder_lock::{FolderLock, FolderOwner};
 use crate::segment::log_item::Owner;
 use crate::segment::log_reader::LogReader;
@@ -26,6 +25,8 @@ const UNREADABLE_TRIES: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) folder: WriterFolder,
+    /// The level of the records that this build knows.
+    level: u16,
     /// Held while this process works on what a dead writer left.
     lock: Option<FolderLock>,
     lock_state: LockState,
@@ -36,6 +37,8 @@ pub(super) struct Source {
     pub(super) checkpoint: Checkpoint,
     /// Up to here, in the transaction under way.
     pub(super) reached: Checkpoint,
+    /// So far its writer was told that it is folded.
+    pub(super) told: Sequence,
     reader: Option<LogReader>,
     pub(super) content: Content,
     /// Why the log is left alone.
@@ -63,15 +66,17 @@ struct Failure {
 }
 
 impl Source {
-    pub(super) fn new(folder: WriterFolder, checkpoint: Checkpoint) -> Self {
+    pub(super) fn new(folder: WriterFolder, checkpoint: Checkpoint, level: u16) -> Self {
         Self {
             folder,
+            level,
             lock: None,
             lock_state: LockState::Unknown,
             probed_at: None,
             waits_for_its_turn: false,
             checkpoint,
             reached: checkpoint,
+            told: Sequence(0),
             reader: None,
             content: Content::Beyond,
             why: None,
@@ -148,6 +153,11 @@ impl Source {
         self.content == Content::Folded
     }
 
+    /// Whether the log is left alone: it waits for a newer mcplog, or is another store's.
+    pub(super) fn is_left(&self) -> bool {
+        self.content == Content::NotOurs
+    }
+
     /// Whether everything of a dead writer is folded, and it is not noted yet that it is dead.
     pub(super) fn is_to_be_ended(&self) -> bool {
         self.is_dead() && self.content == Content::Folded && !self.is_noted_dead
@@ -174,7 +184,7 @@ impl Source {
             Some(reader) => reader,
             none => {
                 let reader = none.insert(LogReader::open(&self.folder, Some(store), place_of(self.reached))?);
-                reader.know_level(LEVEL);
+                reader.know_level(self.level);
                 reader
             }
         };

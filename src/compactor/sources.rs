@@ -3,7 +3,7 @@
 //! Runs on the compactor. A round takes from many logs, the living first, each its share: neither an import nor what a dead
 //! writer left delays a living one's row by more than a transaction. What dead writers left takes what room is left.
 
-use super::folder_task::{Content, FolderTask, Role};
+use super::folder_task::{FolderTask, Role};
 use super::round::{Round, Share};
 use super::source::Source;
 use super::unborn;
@@ -35,6 +35,8 @@ const TIME_STEP: Duration = Duration::from_secs(1);
 pub(super) struct Sources {
     wal_dir: PathBuf,
     role: Role,
+    /// The level of the records that this build knows.
+    level: u16,
     pub(super) sources: Vec<Source>,
     listed: Option<Listed>,
     /// With which of the dead ones the next round begins.
@@ -50,8 +52,8 @@ struct Listed {
 }
 
 impl Sources {
-    pub(super) fn new(wal_dir: PathBuf, role: Role) -> Self {
-        Self { wal_dir, role, sources: Vec::new(), listed: None, next_dead: 0 }
+    pub(super) fn new(wal_dir: PathBuf, role: Role, level: u16) -> Self {
+        Self { wal_dir, role, level, sources: Vec::new(), listed: None, next_dead: 0 }
     }
 
     /// Finds out which logs there are and whose writers live. `own_ended`: this process's own log gets no more, and is
@@ -101,7 +103,7 @@ impl Sources {
         self.sources.iter_mut().for_each(Source::look_again);
         for folder in found.folders.into_iter().filter(|folder| !known.contains(&folder.writer)) {
             let checkpoint = index.checkpoint_of(folder.writer)?.unwrap_or(Checkpoint::START);
-            self.sources.push(Source::new(folder, checkpoint));
+            self.sources.push(Source::new(folder, checkpoint, self.level));
         }
         if self.role == Role::Holder {
             found.unborn.iter().try_for_each(|folder| unborn::settle(&self.wal_dir, folder))?;
@@ -179,7 +181,7 @@ impl Sources {
 
     /// Whether that writer's log is left alone, because it is not for this build.
     pub(super) fn is_left(&self, writer: WriterId) -> bool {
-        self.sources.iter().any(|source| source.folder.writer == writer && source.content == Content::NotOurs)
+        self.sources.iter().any(|source| source.folder.writer == writer && source.is_left())
     }
 
     /// Gives back what the logs of dead writers hold that are of no use now, so that others have their turn.

@@ -17,10 +17,10 @@ use std::path::Path;
 /// What a database begins with.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Where the header has the user version, a big-endian number.
-const USER_VERSION_OFFSET: u64 = 60;
+const USER_VERSION_OFFSET: usize = 60;
 /// The WAL's header, and that of each frame.
-const WAL_HEADER_BYTES: u64 = 32;
-const FRAME_HEADER_BYTES: u64 = 24;
+const WAL_HEADER_BYTES: usize = 32;
+const FRAME_HEADER_BYTES: usize = 24;
 /// What a WAL begins with, but for the last bit.
 const WAL_MAGIC: u32 = 0x377f_0682;
 /// So many frames are looked at: 256 MiB of them. A WAL that long is there only while somebody reads for hours.
@@ -82,7 +82,7 @@ fn version_in_wal(path: &Path) -> Result<Option<i64>, PathError> {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
         read => read.map(|()| true).at("read", path),
     };
-    let mut header = [0; WAL_HEADER_BYTES as usize];
+    let mut header = [0; WAL_HEADER_BYTES];
     if !read(&mut header, 0)? || word(&header, 0) & !1 != WAL_MAGIC {
         return Ok(None);
     }
@@ -92,14 +92,14 @@ fn version_in_wal(path: &Path) -> Result<Option<i64>, PathError> {
     }
     let (mut last, mut committed) = (None, None);
     for number in 0..FRAMES_MAX {
-        let offset = WAL_HEADER_BYTES + number * (FRAME_HEADER_BYTES + page_bytes);
-        let mut frame = [0; FRAME_HEADER_BYTES as usize];
+        let offset = WAL_HEADER_BYTES as u64 + number * (FRAME_HEADER_BYTES as u64 + page_bytes);
+        let mut frame = [0; FRAME_HEADER_BYTES];
         // A frame of an earlier round has other salts.
         if !read(&mut frame, offset)? || frame[8..16] != *salts {
             break;
         }
         if word(&frame, 0) == 1 {
-            last = Some(offset + FRAME_HEADER_BYTES);
+            last = Some(offset + FRAME_HEADER_BYTES as u64);
         }
         if word(&frame, 4) != 0 {
             committed = last;
@@ -111,7 +111,7 @@ fn version_in_wal(path: &Path) -> Result<Option<i64>, PathError> {
 }
 
 fn user_version(header: &[u8; 64]) -> i64 {
-    i64::from(word(header, USER_VERSION_OFFSET as usize).cast_signed())
+    i64::from(word(header, USER_VERSION_OFFSET).cast_signed())
 }
 
 /// The big-endian number there.

@@ -227,71 +227,12 @@ pub enum OpenError {
         /// What it is.
         found: &'static str,
     },
-    /// The database has folded the log of another store than the one whose log lies beside it. Nothing was changed.
-    #[error(
-        "{}: store.db belongs to another store: it has folded the log of store {database}, and wal/ is the log of store {log}; \
-         nothing was changed. Put the one back that belongs here; or move store.db and its companions away, or let `mcplog \
-         rebuild --from-log` move them into quarantine/, to have wal/ folded into a new one; or move wal/ away to go on with \
-         this store.db",
-        dir.display()
-    )]
-    ForeignDatabase {
-        /// The store's directory.
-        dir: PathBuf,
-        /// The store whose log the database has folded.
-        database: WriterId,
-        /// The store whose log is there.
-        log: WriterId,
-    },
-    /// The log says that it is of one store, and has only segments of others. Nothing was changed.
-    #[error(
-        "{}: wal/writer-id says that the log is of store {owner}, and wal/ holds segments of store {segments} and none of \
-         that one; nothing was changed. What to do: {}",
-        dir.display(),
-        foreign_log_step(*database_agrees)
-    )]
-    ForeignLog {
-        /// The store's directory.
-        dir: PathBuf,
-        /// The store that the log says it is of.
-        owner: WriterId,
-        /// The store of which most of its segments are.
-        segments: WriterId,
-        /// The database says the same as the log, so that the segments are the stray ones.
-        database_agrees: bool,
-    },
-    /// The log has as many segments of one store as of another, and nothing says which of them it is. Nothing was changed.
-    #[error(
-        "{}: wal/ holds as many segments of store {first} as of {second}, and neither wal/writer-id nor a database says which \
-         is the one; nothing was changed. Move the segments of one of them away (`mcplog check` names them)",
-        dir.display()
-    )]
-    MixedLog {
-        /// The store's directory.
-        dir: PathBuf,
-        /// One of the two.
-        first: WriterId,
-        /// The other.
-        second: WriterId,
-    },
     /// A segment can't be read.
     #[error(transparent)]
     Segment(#[from] SegmentError),
     /// The database can't be used.
     #[error(transparent)]
     Index(#[from] IndexError),
-}
-
-/// What to do about [`OpenError::ForeignLog`], by whether the database agrees with the file `writer-id`.
-pub(crate) const fn foreign_log_step(database_agrees: bool) -> &'static str {
-    if database_agrees {
-        "put the log's own segments back, or move those away that are there; or remove wal/writer-id, and store.db with its \
-         companions, to go on as the other store"
-    } else {
-        "wal/writer-id may be the stray one: put back the right one, or remove wal/writer-id and open the store again (the \
-         database or the segments say whose log it is then); if it is right, put the log's own segments back and move the \
-         others away"
-    }
 }
 
 struct Holder(Option<u32>, Option<u32>);
@@ -380,8 +321,11 @@ pub enum IndexError {
         path: PathBuf,
     },
     /// The database is of another store than the directory that it lies in. It is left alone.
-    #[error("{}: this database is of store {found}, and the directory is store {expected}; put the right one in its place, or move it away: \
-             what segments are kept is then folded again", path.display())]
+    #[error(
+        "{}: store.db belongs to another store: it is of store {found}, and this is store {expected}; put the one back that \
+         belongs here, or let `mcplog rebuild --from-log --accept-loss` put a copy of it into quarantine/ and make a new one from the log",
+        path.display()
+    )]
     ForeignStore {
         /// The database file.
         path: PathBuf,

@@ -34,7 +34,10 @@ const LOCAL: [u32; 18] = [
 
 /// Whether `file` lies on a file system of this machine alone. One that doesn't say what it is does not count as one.
 pub(crate) fn is_local(file: &File) -> bool {
-    // The type's width and sign differ by architecture; the numbers above fit all of them.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "its width and sign differ by architecture, its numbers have 32 bits"
+    )]
     let magic = fstatfs(file).ok().map(|status| status.f_type as u32);
     magic.is_some_and(|magic| LOCAL.contains(&magic))
 }

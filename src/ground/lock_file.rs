@@ -71,6 +71,33 @@ impl LockFile {
         Err(io::Error::other("the file is made anew again and again")).at("lock", path)
     }
 
+    /// Takes a lock that is shared for this process alone. `false`: somebody else has it too, and it is shared as before.
+    ///
+    /// # Errors
+    /// Somebody took it alone in that instant, because to change a lock is to let go of it first; or the system refuses.
+    pub(crate) fn try_alone(&self) -> Result<bool, PathError> {
+        if self.changed_to(Sharing::Exclusive)? {
+            return Ok(true);
+        }
+        self.share_again().map(|()| false)
+    }
+
+    /// Shares a lock that was this process's alone.
+    ///
+    /// # Errors
+    /// As for [`Self::try_alone`].
+    pub(crate) fn share_again(&self) -> Result<(), PathError> {
+        if self.changed_to(Sharing::Shared)? {
+            return Ok(());
+        }
+        Err(io::Error::other("another process took it for itself alone")).at("lock", &self.path)
+    }
+
+    fn changed_to(&self, sharing: Sharing) -> Result<bool, PathError> {
+        self.file.unlock().at("unlock", &self.path)?;
+        tried(&self.file, sharing).at("lock", &self.path)
+    }
+
     /// Whether the file that is locked still is the one at its path.
     pub(crate) fn is_in_place(&self) -> bool {
         identity_of(&self.file).is_some_and(|identity| file_at(&self.path) == Some(identity))
@@ -153,6 +180,23 @@ mod tests {
         assert!(taken(&path, Sharing::Shared).is_none() && taken(&path, Sharing::Exclusive).is_none());
         drop(alone);
         assert!(!is_held(&path).unwrap());
+    }
+
+    #[test]
+    fn who_shares_a_lock_has_it_alone_once_nobody_else_has_it_and_shares_it_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        let (lock, other) = (taken(&path, Sharing::Shared).unwrap(), taken(&path, Sharing::Shared).unwrap());
+        assert!(!lock.try_alone().unwrap());
+        drop(other);
+        assert!(taken(&path, Sharing::Exclusive).is_none(), "what was refused is shared still");
+        assert!(lock.try_alone().unwrap());
+        assert!(taken(&path, Sharing::Shared).is_none());
+        lock.share_again().unwrap();
+        let other = taken(&path, Sharing::Shared).unwrap();
+        assert!(!lock.try_alone().unwrap());
+        drop((lock, other));
+        assert!(taken(&path, Sharing::Exclusive).is_some());
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub struct ShutdownReport {
     pub dropped_untold: u64,
     /// What expired since the store was opened.
     pub expired: Expired,
-    /// Records that are safe in the log and not folded; the next one who opens the store folds them.
+    /// Events that are safe in the log and not folded; another process folds them, or the next one who opens the store.
     pub left_in_log: u64,
     /// What was wrong at the end.
     pub health: Health,

@@ -11,6 +11,7 @@
 
 use super::error::WaitError;
 use super::expired::Expired;
+use super::other_records::OtherRecords;
 use super::position::{Sequence, WriterId};
 use super::signal::Signal;
 use parking_lot::Mutex;
@@ -35,6 +36,8 @@ pub(crate) struct StoreProgress {
     folding_awaited: AtomicU64,
     /// Events appended since the store was opened, gap records not counted.
     appended_events: AtomicU64,
+    /// The records of this log that are no events, and that may not be folded yet: who writes, gaps, steps of the clock.
+    other_records: Mutex<OtherRecords>,
     /// What `folded_events` last told.
     told_folded_events: AtomicU64,
     /// Bytes that the segments of all other logs take which wait to be folded.
@@ -91,6 +94,7 @@ impl StoreProgress {
             folded: AtomicU64::new(0),
             folding_awaited: AtomicU64::new(0),
             appended_events: AtomicU64::new(0),
+            other_records: Mutex::default(),
             told_folded_events: AtomicU64::new(0),
             others_log_bytes: AtomicU64::new(0),
             drawn: AtomicU64::new(0),
@@ -121,6 +125,8 @@ impl StoreProgress {
     /// By the appender: its folder is in its place. The numbers of its records begin at 1.
     pub(crate) fn set_writer(&self, writer: WriterId) {
         let mut own = self.writer.lock();
+        let mut others = self.other_records.lock();
+        others.clear();
         for number in [&self.appended, &self.durable, &self.folded, &self.folding_awaited] {
             number.store(0, Ordering::SeqCst);
         }
@@ -143,12 +149,12 @@ impl StoreProgress {
         self.appended_events.load(Ordering::Acquire)
     }
 
-    /// Events folded since the store was opened: those appended, less the records that are not folded yet. Where these are
-    /// not all events, that is too few by those others.
+    /// Events folded since the store was opened: those appended, less those in records that are not folded yet.
     pub(crate) fn folded_events(&self) -> u64 {
+        let mut others = self.other_records.lock();
         // In this order: what is appended meanwhile counts as not folded.
-        let events = self.appended_events();
-        let waiting = self.appended().0.saturating_sub(self.folded().0);
+        let (events, appended, folded) = (self.appended_events(), self.appended().0, self.folded().0);
+        let waiting = appended.saturating_sub(folded).saturating_sub(others.beyond(folded));
         let folded = events.saturating_sub(waiting);
         self.told_folded_events.fetch_max(folded, Ordering::AcqRel).max(folded)
     }
@@ -167,10 +173,19 @@ impl StoreProgress {
         self.sync_failure.get().map(String::as_str)
     }
 
-    /// By the appender, once a batch. `true`: the syncing thread rests, and is to be told.
+    /// By the appender, once a batch. Records that are no events come first in it. `true`: the syncing thread rests, and is to
+    /// be told.
     pub(crate) fn set_appended(&self, last: Sequence, events: u64) -> bool {
+        let before = self.appended.load(Ordering::Relaxed);
+        let others = last.0.saturating_sub(before).saturating_sub(events);
+        // With both under the lock, who counts what is folded knows of each record that is appended what it is.
+        let mut counted = (others > 0).then(|| self.other_records.lock());
+        if let Some(counted) = &mut counted {
+            counted.add(before + 1, before + others, self.folded().0);
+        }
         // In this order, here and in `rest_syncing`: one of the two threads sees what the other stored.
         self.appended.store(last.0, Ordering::SeqCst);
+        drop(counted);
         let rests = self.syncing_rests.load(Ordering::SeqCst) && self.syncing_rests.swap(false, Ordering::SeqCst);
         self.appended_events.fetch_add(events, Ordering::Release);
         rests
@@ -461,6 +476,21 @@ mod tests {
             (progress.appended(), progress.folded(), progress.folded_events()),
             (Sequence(0), Sequence(0), 9 + 1)
         );
+    }
+
+    #[test]
+    fn what_waits_of_records_that_are_no_events_takes_nothing_from_the_folded_events() {
+        let own = WriterId([1; 16]);
+        let progress = StoreProgress::new();
+        progress.set_writer(own);
+        // Who writes, and ten events; two gaps one after the other; five events; the end of the writer.
+        for (last, events) in [(11, 10), (12, 0), (13, 0), (18, 5), (19, 0)] {
+            progress.set_appended(Sequence(last), events);
+        }
+        for (folded, events) in [(0, 0), (1, 0), (2, 1), (11, 10), (12, 10), (13, 10), (14, 11), (18, 15), (19, 15)] {
+            progress.set_folded(own, Sequence(folded));
+            assert_eq!(progress.folded_events(), events, "folded up to {folded}");
+        }
     }
 
     #[test]

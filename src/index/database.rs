@@ -14,7 +14,7 @@ use super::remembered_limits;
 use super::row_retention::RowRetention;
 use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
 use super::store_id;
-use super::wal_readers::wal_bytes;
+use super::wal_readers::{companion, wal_bytes};
 use crate::ground::config::Config;
 use crate::ground::database_version::{DatabaseVersion, KnownVersions, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError, OpenError};
@@ -58,12 +58,19 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the database of that store in its directory, creating it and bringing it up to date.
+    /// Opens the database of that store in its directory, creating it and bringing it up to date by a build that has these
+    /// tables. Where that [outdates](super::build::Build::outdates) what other processes may know, the caller is alone.
     ///
     /// # Errors
     /// [`OpenError`]. A database of another store is as it was then.
+    pub(crate) fn open_by(config: &Config, store: StoreId, schema: &Schema) -> Result<Self, OpenError> {
+        Self::open_at(config, Some(store), RowRetention::new(&config.limits()).is_limited(), schema)
+    }
+
+    /// The same by this build.
+    #[cfg(test)]
     pub(crate) fn open(config: &Config, store: StoreId) -> Result<Self, OpenError> {
-        Self::open_as(config, Some(store), RowRetention::new(&config.limits()).is_limited())
+        Self::open_by(config, store, &Schema::THIS_BUILD)
     }
 
     /// The same; without a store, of whichever it is. If it has to be created, it `shrinks` when rows go, or keeps their
@@ -197,7 +204,7 @@ impl Index {
         // What SQLite's WAL does not have is in the database, which was synced before the WAL was emptied. On a full disk there
         // is no room for a commit, and none is needed.
         if wal_bytes(&self.path) == 0 {
-            return Ok(());
+            return self.sync_emptied_wal();
         }
         // Under FULL a commit syncs SQLite's WAL, and with it all commits before; but only a commit that writes a page.
         // An UPDATE that changes nothing writes no page; setting the header's user version always does.
@@ -209,6 +216,20 @@ impl Index {
         done.and(self.checked(normal))?;
         // Somebody else committed, and what that one's syncs came to, the next attempt finds out.
         if self.wal_in_doubt.load(Ordering::Relaxed) { self.make_durable() } else { Ok(()) }
+    }
+
+    /// Makes durable that SQLite's WAL is empty. A power cut that brought it back would bring back what its frames were, and
+    /// where a sync of them had failed not all of them: an older state would lie over what the database has.
+    fn sync_emptied_wal(&self) -> Result<(), IndexError> {
+        // SQLite has no lock on this file that closing it could drop.
+        let path = companion(&self.path, "-wal");
+        let synced = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            opened => opened.and_then(|wal| wal.sync_all()).at("sync", &path),
+        };
+        // It is emptied once more then.
+        self.wal_in_doubt.fetch_or(synced.is_err(), Ordering::Relaxed);
+        Ok(synced?)
     }
 
     /// An error if the file is not in its place any more: SQLite goes on with one that was removed, and never says so,

@@ -7,17 +7,9 @@
 use super::batch::Batch;
 use super::checkpoint::Checkpoint;
 use super::database::Index;
+use super::unknown_fronts::KEY;
 use crate::ground::error::IndexError;
 use crate::ground::position::{Sequence, WriterId};
-use rusqlite::Connection;
-
-/// The row of `meta` that is there as long as nobody has looked.
-const KEY: &str = "log_fronts";
-
-/// The tables are being made: somebody has to look.
-pub(super) fn leave_open(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute("INSERT INTO meta (key, value) VALUES (?1, 'unknown')", [KEY]).map(|_| ())
-}
 
 impl Index {
     /// Whether the database was made, and nobody has looked where the logs beside it begin.

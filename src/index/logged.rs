@@ -21,6 +21,8 @@ pub(crate) struct Logged {
     /// The ids of all records that are there, whether or not this build can fold them: one that it can't comes into the new
     /// database as one that waits for a newer build, or as a note of damage.
     all: NumberSet,
+    /// The ids of those that are folded again by somebody else, once the new database is there.
+    left: NumberSet,
     /// The sessions that a record announces, that one closes, and that any record names.
     announced: HashSet<u64>,
     closed: HashSet<u64>,
@@ -78,6 +80,16 @@ impl Logged {
         let Self { logs, known, all, .. } = self;
         runs.add_ids(|writer| logs.get(&writer).map(|log| &log.known), known);
         runs.add_ids(|writer| logs.get(&writer).map(|log| &log.all), all);
+    }
+
+    /// Notes which rows of the old database are records that somebody else folds again.
+    pub(crate) fn leave(&mut self, runs: &OldRuns, numbers: &HashMap<WriterId, NumberSet>) {
+        runs.add_ids(|writer| numbers.get(&writer), &mut self.left);
+    }
+
+    /// Whether the record of a row is folded again by somebody else.
+    pub(crate) fn is_left(&self, id: u64) -> bool {
+        self.left.contains(id)
     }
 
     /// Whether the logs have what the row of a record says. A record that this build can't fold is in the two tables for

@@ -12,9 +12,9 @@
 //! attempt. One transaction for each was rejected: of several, those that went through would lock the older build out,
 //! though the upgrade failed.
 
-use super::log_fronts;
 use super::sqlite_wal::BUSY_TIMEOUT;
 use super::store_id;
+use super::unknown_fronts;
 use crate::ground::clock::now_ms;
 use crate::ground::database_version::{CALLER_SALT_KEY, KnownVersions, OLDEST_READER_KEY, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError};
@@ -43,32 +43,32 @@ const _: () = assert!(
 
 /// The tables of a version, and the way there. There is one in every build; tests have others.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Schema {
+pub(crate) struct Schema {
     /// The versions between which it leads.
-    pub(super) versions: KnownVersions,
+    pub(crate) versions: KnownVersions,
     /// Creates the tables.
-    pub(super) sql: &'static str,
+    pub(crate) sql: &'static str,
     /// The version of the five tables that other tools read, as `meta.schema_version` says it.
-    pub(super) tables_version: &'static str,
+    pub(crate) tables_version: &'static str,
     /// The steps.
-    pub(super) migrations: &'static [Migration],
+    pub(crate) migrations: &'static [Migration],
 }
 
 /// A step from one version to the next.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Migration {
+pub(crate) struct Migration {
     /// The version before the step; the version after it is one more.
-    pub(super) from: i64,
+    pub(crate) from: i64,
     /// What the step does, in a few words, for people.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// The change of the tables.
-    pub(super) change: Change,
+    pub(crate) change: Change,
     /// Whether readers of the version before can't read the version after: a column that they name is gone, or means
     /// something else.
-    pub(super) breaks_readers: bool,
+    pub(crate) breaks_readers: bool,
     /// Whether rows are changed or removed so that nothing says what they were. Then the database is copied first, so
     /// that there is a way back. Additions need no copy, since one transaction takes them back.
-    pub(super) rewrites_rows: bool,
+    pub(crate) rewrites_rows: bool,
 }
 
 /// How a migration changes the tables. It must not commit.
@@ -77,7 +77,7 @@ pub(super) struct Migration {
     not(test),
     expect(dead_code, reason = "no released version has a successor yet, but for one that tests make up")
 )]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// Statements.
     Sql(&'static str),
     /// What statements alone can't do.
@@ -86,7 +86,7 @@ pub(super) enum Change {
 
 impl Schema {
     /// This build's.
-    pub(super) const THIS_BUILD: Self = Self {
+    pub(crate) const THIS_BUILD: Self = Self {
         versions: KnownVersions::THIS_BUILD,
         sql: include_str!("schema.sql"),
         tables_version: "4",
@@ -130,7 +130,7 @@ impl Schema {
         if let Some(store) = store {
             set_meta(&transaction, store_id::KEY, &store.to_string())?;
         }
-        log_fronts::leave_open(&transaction)?;
+        unknown_fronts::leave_open(&transaction)?;
         self.finish(transaction)
     }
 

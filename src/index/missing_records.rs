@@ -37,6 +37,15 @@ pub(crate) fn read_all(connection: &Connection) -> rusqlite::Result<Vec<ToldRun>
     Ok(rows.map_while(Result::ok).filter(|(_, (_, last), _)| *last <= 1 << 62).collect())
 }
 
+/// The records that tell of events that were dropped: each has a row.
+pub(crate) fn read_dropped(connection: &Connection) -> rusqlite::Result<Vec<(WriterId, u64)>> {
+    let sql = "SELECT w.writer, g.sequence FROM gaps AS g JOIN writers AS w ON w.id = g.writer WHERE g.missing = 0";
+    let mut select = connection.prepare(sql)?;
+    let rows = select.query_map([], |row| Ok((writer_column::read(row, 0)?, row.get::<_, u64>(1)?)))?;
+    // Of a damaged database what can be read.
+    Ok(rows.map_while(Result::ok).filter(|(_, number)| (1..=1 << 62).contains(number)).collect())
+}
+
 /// The first number of the missing records of a writer that end with number `last`, if the table has any that do.
 pub(super) fn first_up_to(connection: &Connection, writer: i64, last: u64) -> rusqlite::Result<Option<u64>> {
     let told = connection

@@ -6,6 +6,7 @@
 pub(crate) mod age_clock;
 pub(crate) mod age_table;
 pub(crate) mod batch;
+pub(crate) mod build;
 pub(crate) mod checkpoint;
 mod clock_steps;
 pub(crate) mod connection;
@@ -23,6 +24,7 @@ mod fence;
 mod fold_runs;
 mod held;
 pub(crate) mod holdings;
+pub(crate) mod leftovers;
 mod log_fronts;
 pub(crate) mod logged;
 pub(crate) mod migration;
@@ -50,6 +52,7 @@ pub(crate) mod store_id;
 #[cfg(test)]
 mod tests;
 mod unfoldable;
+mod unknown_fronts;
 mod used_names;
 #[cfg(test)]
 mod version_tests;

@@ -151,7 +151,7 @@ mod tests {
             assert_eq!(runs.record(unknown), (UNKNOWN, Sequence(unknown.cast_unsigned())));
         }
         let mut numbers = NumberSet::default();
-        [(2, 3), (9, 12), (20, 30)].map(|(first, last)| numbers.insert_all(first, last));
+        [(2, 3), (9, 12), (20, 30)].into_iter().for_each(|(first, last)| numbers.insert_all(first, last));
         let mut ids = NumberSet::default();
         runs.add_ids(|writer| (writer == one).then_some(&numbers), &mut ids);
         assert_eq!(ids.runs().collect::<Vec<_>>(), [(2, 3), (9, 10), (16, 17)]);

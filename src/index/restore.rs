@@ -79,8 +79,9 @@ impl Index {
             .within_transaction(|transaction, _| old.runs.writers().try_for_each(|writer| writer.restore(transaction)));
         restored?;
         let is_left_out = |row: &Row<'_>| {
-            let in_log = u64::try_from(row.get::<_, i64>(0)?).is_ok_and(|id| logged.has_record("gaps", id));
-            Ok(in_log || row.get("missing")?)
+            let id = u64::try_from(row.get::<_, i64>(0)?);
+            let comes_again = id.is_ok_and(|id| logged.has_record("gaps", id) || logged.is_left(id));
+            Ok(comes_again || row.get("missing")?)
         };
         self.copy_table(&old.rows()?, old, "gaps", &is_left_out, watch)
     }

@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn segments_come_by_id_each_once_and_new_ones_show() {
         let dir = tempfile::tempdir().unwrap();
-        [1, 2, 3, 4].map(|id| add(dir.path(), id));
+        [1, 2, 3, 4].into_iter().for_each(|id| add(dir.path(), id));
         let mut listing = FolderListing::of(dir.path(), SegmentId(1)).unwrap();
         assert_eq!(waiting(&listing), [2, 3, 4]);
         listing.take_first();

@@ -42,12 +42,22 @@ pub enum FolderOwner {
 }
 
 impl FolderLock {
-    /// Tries the lock.
+    /// Tries the lock. Had alone for an instant, which proves that the writer is dead, it is held together with those who
+    /// look from then on: they must not take who reads a dead writer's log for that writer.
     pub fn take(path: &Path) -> FolderOwner {
-        match Self::try_take(path) {
-            Ok(Some(lock)) => FolderOwner::Dead(lock),
-            Ok(None) => FolderOwner::Living,
+        match Self::try_take(path).and_then(|lock| lock.map(|lock| lock.shared(path)).transpose()) {
+            Ok(Some(Some(lock))) => FolderOwner::Dead(lock),
+            Ok(Some(None) | None) => FolderOwner::Living,
             Err(error) => FolderOwner::Unknown(error),
+        }
+    }
+
+    /// The lock, held together with those who look; `None` if somebody else got it alone in between.
+    fn shared(self, path: &Path) -> Result<Option<Self>, PathError> {
+        match self.held.dir.try_lock_shared() {
+            Ok(()) => Ok(Some(self)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).at("lock", path),
         }
     }
 
@@ -93,8 +103,8 @@ impl Drop for Held {
     }
 }
 
-/// Whether somebody holds the lock of that folder: its writer, or who reads what a dead one left. For who only looks:
-/// it holds the lock itself for an instant, together with others who look, and a writer's is never refused for that.
+/// Whether that folder's writer holds its lock. For who only looks: it holds the lock itself for an instant, together with
+/// others who look and who reads what a dead writer left, and a writer's is never refused for that.
 ///
 /// # Errors
 /// The lock can't be tried.
@@ -140,7 +150,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = folder(dir.path());
         assert!(!probe(&path).unwrap());
-        let FolderOwner::Dead(lock) = FolderLock::take(&path) else { panic!("it is free") };
+        let lock = FolderLock::try_take(&path).unwrap().expect("it is free");
         let with_mapping = lock.clone();
         drop(lock);
         assert!(matches!(FolderLock::take(&path), FolderOwner::Living));
@@ -156,7 +166,7 @@ mod tests {
     fn a_lock_stays_with_a_folder_that_gets_another_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = folder(dir.path());
-        let FolderOwner::Dead(lock) = FolderLock::take(&path) else { panic!("it is free") };
+        let lock = FolderLock::try_take(&path).unwrap().expect("it is free");
         assert!(lock.is_of(&path).unwrap());
         let renamed = dir.path().join("renamed");
         std::fs::rename(&path, &renamed).unwrap();
@@ -165,6 +175,17 @@ mod tests {
         assert!(!lock.is_of(&path).unwrap(), "another folder in its place");
         assert!(lock.is_of(&renamed).unwrap());
         assert!(probe(&renamed).unwrap());
+        assert!(is_dead(&path));
+    }
+
+    #[test]
+    fn who_reads_a_dead_writers_log_keeps_others_from_it_and_is_not_taken_for_the_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = folder(dir.path());
+        let FolderOwner::Dead(lock) = FolderLock::take(&path) else { panic!("it is free") };
+        assert!(!probe(&path).unwrap());
+        assert!(matches!(FolderLock::take(&path), FolderOwner::Living), "one at a time");
+        drop(lock);
         assert!(is_dead(&path));
     }
 

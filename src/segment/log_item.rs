@@ -9,7 +9,7 @@ use super::wrong_mark::WrongMark;
 use crate::ground::error::SegmentError;
 use crate::ground::finding::{Finding, FindingKind};
 use crate::ground::position::{Offset, SegmentId, Sequence, StoreId};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Whether a log can still grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +127,13 @@ pub enum Waits {
 }
 
 impl Waits {
+    /// The file that says so.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Version { path, .. } | Self::Level { path, .. } | Self::OtherStore { path, .. } => path,
+        }
+    }
+
     /// What there is to say of it.
     pub fn finding(&self) -> Finding {
         match self.clone() {

@@ -163,7 +163,7 @@ mod tests {
     fn a_moved_file_keeps_its_bytes_and_gets_a_note_and_names_never_clash() {
         let dir = tempfile::tempdir().unwrap();
         let (wal, quarantine) = (dir.path().join("wal"), dir.path().join("quarantine"));
-        [&wal, &quarantine].map(|dir| std::fs::create_dir(dir).unwrap());
+        [&wal, &quarantine].into_iter().for_each(|dir| std::fs::create_dir(dir).unwrap());
         let (path, folder) = (wal.join("000000000003.seg"), WriterFolder::within(&quarantine, WRITER).path);
         for (bytes, name) in [(b"one", "000000000003.seg"), (b"two", "000000000003.seg.2")] {
             std::fs::write(&path, bytes).unwrap();

@@ -26,7 +26,7 @@ pub(super) fn start(
     spawner: &Spawner<'_>,
     shared: &Shared,
     config: &Config,
-    store: StoreId,
+    (store, level): (StoreId, u16),
     channels: AppenderChannels,
 ) -> Result<Worker, PathError> {
     let AppenderChannels { supply, to_syncer, poisoned } = channels;
@@ -39,6 +39,7 @@ pub(super) fn start(
         progress: Arc::clone(&shared.progress),
         health: Arc::clone(&shared.health),
         clock: shared.clock.clone(),
+        level,
         give_up: Arc::clone(&shared.give_up),
     };
     let appender = Appender::new(handles, config, store);

@@ -11,6 +11,7 @@ use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use crate::record::LEVEL;
 use crate::record::record::{Record, RecordError};
 use crate::segment::directory::list;
+use crate::segment::log_examination::MissingNumbers;
 use crate::segment::log_file::{LogFile, LogPart};
 use crate::segment::log_item::LogItem;
 use crate::segment::reader::{Damage, FrameAt};
@@ -72,6 +73,9 @@ struct SeenSegment {
     undecodable_count: u64,
 }
 
+/// What is said of a damaged place of which the database has everything.
+const NOTHING_LOST: &str = "copy the file before anything else, and check the disk; nothing of it is lost so far";
+
 impl LogCheck<'_> {
     /// Reads a log; `state` gets what it amounts to, and `progress` is told how much is read, from 0 to 1.
     ///
@@ -104,14 +108,14 @@ impl LogCheck<'_> {
             let holes = examined.holes.iter().filter(|(hole, _)| hole.behind == file.file.id);
             findings.extend(holes.map(|(_, finding)| finding.clone()));
             let seen = seen.segments.remove(&file.file.id).unwrap_or_default();
-            self.tell_file(places.writer, &examined, file, seen, state, findings);
+            self.tell_file(places, &examined, file, seen, state, findings);
         }
         Ok(Some(examined))
     }
 
     fn tell_file(
         &self,
-        writer: WriterId,
+        places: &LogPlaces,
         examined: &ExaminedLog,
         file: &LogFile,
         seen: SeenSegment,
@@ -125,8 +129,21 @@ impl LogCheck<'_> {
         let base = file.first_number().unwrap_or(Sequence(0));
         for damage in &seen.damage {
             let first = Sequence(base.0 + u64::from(damage.index));
-            let is_found = self.found_damaged.contains(&(writer, file.file.id));
-            findings.push(damage_finding(examined, file, damage, first, is_found, state));
+            let is_found = self.found_damaged.contains(&(places.writer, file.file.id));
+            let found = if places.is_kept(file) {
+                let found = damage.finding(path, first);
+                let last = first.0 + u64::from(damage.records).saturating_sub(1);
+                let fate = match examined.known_folded {
+                    None => "nobody can say whether the database has them",
+                    Some(folded) if last <= folded.0 => "the database has them",
+                    // The database is older than what lies here: another one had it.
+                    Some(_) => "all of it was folded before",
+                };
+                Finding { text: format!("{}; {fate}", found.text), ..found }.next(NOTHING_LOST)
+            } else {
+                damage_finding(examined, file, damage, first, is_found, state)
+            };
+            findings.push(found);
         }
         findings.extend(seen.wrong_marks.iter().map(|wrong| file.foresee(wrong.finding(path))));
         let undecodable = seen.undecodable.iter().map(|(error, offset, number)| error.finding(path, *offset, *number));
@@ -136,7 +153,8 @@ impl LogCheck<'_> {
             let text = format!("{more} more records can't be decoded");
             findings.push(file.foresee(Finding::new(FindingKind::UndecodableRecord, path, text)));
         }
-        let ends = segment.map(|segment| segment.end_findings(path, examined.may_be_active(file)));
+        let ends =
+            segment.map(|segment| segment.end_findings(path, examined.has_living_tail() && !places.is_kept(file)));
         findings.extend(ends.into_iter().flatten().map(|finding| file.foresee(finding)));
     }
 }
@@ -169,8 +187,7 @@ fn damage_finding(
         ("; lost", true)
     };
     let found = Finding { text: format!("{}{fate}", found.text), ..found };
-    let nothing_lost = "copy the file before anything else, and check the disk; nothing of it is lost so far";
-    if is_lost || nobody_knows { file.foresee(found) } else { found.next(nothing_lost) }
+    if is_lost || nobody_knows { file.foresee(found) } else { found.next(NOTHING_LOST) }
 }
 
 impl LogState {
@@ -184,16 +201,18 @@ impl LogState {
         let numbers = &examined.log.numbers;
         self.records += numbers.count_within(0, u64::MAX - 1);
         // What is kept was folded: nobody folds it again.
-        let waits = |file: &&LogFile| places.folder.as_ref().is_some_and(|folder| file.file.path.starts_with(folder));
+        let waits = |file: &&LogFile| !places.is_kept(file);
+        let waiting: Vec<_> = examined.log.files.iter().filter(waits).collect();
         if let Some(folded) = examined.folded {
-            let waiting: Vec<_> = examined.log.files.iter().filter(waits).collect();
             let count = |file: &&LogFile| file.count_read(folded.next(), Sequence(u64::MAX - 1));
             self.unfolded_records += waiting.iter().map(count).sum::<u64>();
             let waits = |number: &&Sequence| **number > folded && waiting.iter().any(|file| file.is_read(**number));
             self.unfolded_newer_records += seen.newer.iter().filter(waits).count() as u64;
         }
+        // Nor is anything lost that only such a one lacks.
         let is_lost = |kind| matches!(kind, FindingKind::MissingRecords | FindingKind::UndurableRecordsMissing);
-        let lost = examined.holes.iter().filter(|(_, finding)| is_lost(finding.kind));
+        let shows = |hole: &MissingNumbers| waiting.iter().any(|file| file.file.id == hole.behind);
+        let lost = examined.holes.iter().filter(|(hole, finding)| is_lost(finding.kind) && shows(hole));
         self.lost_records += lost.map(|(hole, _)| hole.count()).sum::<u64>();
     }
 }

@@ -7,7 +7,7 @@ use crate::compactor::handles::CompactorHandles;
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
 use crate::ground::position::StoreId;
-use crate::record::record::Decoder;
+use crate::index::build::Build;
 use std::sync::Arc;
 
 /// Starts the thread. It ends when the store is finished and everything that this process recorded is folded, by it or by
@@ -18,7 +18,7 @@ pub(super) fn start(
     shared: &Shared,
     config: &Config,
     store: StoreId,
-    decode: Decoder,
+    build: Build,
     keeps_log: bool,
 ) -> Result<Worker, PathError> {
     let handles = CompactorHandles {
@@ -26,7 +26,8 @@ pub(super) fn start(
         health: Arc::clone(&shared.health),
         finish: Arc::clone(&shared.finish),
         give_up: Arc::clone(&shared.give_up),
-        decode,
+        build,
+        lock: Some(Arc::clone(&spawner.lock)),
         clock: shared.clock.clone(),
     };
     let compactor = Compactor::new(handles, config, store);

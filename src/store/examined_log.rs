@@ -62,6 +62,11 @@ impl LogPlaces {
         self.folder.as_deref().or(self.kept.as_deref()).unwrap_or(Path::new("."))
     }
 
+    /// Whether a file of it lies in `kept/`: everything in there was folded.
+    pub(super) fn is_kept(&self, file: &LogFile) -> bool {
+        self.kept.as_ref().is_some_and(|kept| file.file.path.starts_with(kept))
+    }
+
     /// Whether its writer lives; `None` where nobody can tell.
     fn is_living(&self) -> Option<bool> {
         self.folder.as_deref().map_or(Some(false), |folder| probe(folder).ok())
@@ -184,6 +189,12 @@ impl ExaminedLog {
         };
         let (first, last) = (first.max(folded.0 + 1), first + records - 1);
         if first > last { 0 } else { last - first + 1 - self.log.numbers.count_within(first, last) }
+    }
+
+    /// Whether what is no frame at the end of a segment is nothing to say: its writer lives, and writes again elsewhere what
+    /// a failed sync left in doubt.
+    pub(super) fn has_living_tail(&self) -> bool {
+        self.is_living != Some(false)
     }
 
     /// Whether the file is one that its writer may still write to.

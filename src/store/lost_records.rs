@@ -32,13 +32,17 @@ pub(super) struct KnownLog<'a> {
     pub(super) folded: Option<Sequence>,
     /// What it says is lost.
     pub(super) missing: &'a [LostRun],
+    /// Records whose rows are brought over, whether or not the files have them.
+    pub(super) kept: &'a NumberSet,
+    /// Somebody else folds it on from behind `last`: what lies there is not for this one to judge.
+    pub(super) goes_on: bool,
 }
 
 impl LostRecords {
     /// A database that is made of the log alone does not have what only the old one had folded between two records; otherwise
     /// those rows are brought over.
     pub(super) fn of(log: KnownLog<'_>, action: Action) -> Self {
-        let KnownLog { writer, there, begins, last, folded, missing } = log;
+        let KnownLog { writer, there, begins, last, folded, missing, kept, goes_on } = log;
         let mut told = NumberSet::default();
         missing.iter().for_each(|run| told.insert_all(run.first, run.last));
         let folded = folded.map_or(0, |folded| folded.0);
@@ -47,7 +51,8 @@ impl LostRecords {
         let front = begins.map_or(first, |begins| begins.0.min(first)) - 1;
         let mut lost = Self::default();
         let mut noted = NumberSet::default();
-        for (begin, end) in there.missing_within(1, last.0.max(folded)) {
+        let until = if goes_on { last.0 } else { last.0.max(folded) };
+        for (begin, end) in there.missing_within(1, until) {
             // What the old one counts as lost and no file has, the new one counts again.
             for (begin, end) in split(begin, end, &told, true) {
                 lost.hole(writer, begin, end, false);
@@ -75,8 +80,8 @@ impl LostRecords {
             }
         }
         lost.holes.sort_by_key(|hole| hole.first_record);
-        lost.noted =
-            noted.runs().map(|(first, last)| LostRun { first, last, times: times(missing, first, last) }).collect();
+        let noted = noted.runs().flat_map(|(first, last)| split(first, last, kept, false));
+        lost.noted = noted.map(|(first, last)| LostRun { first, last, times: times(missing, first, last) }).collect();
         lost
     }
 
@@ -122,11 +127,12 @@ mod tests {
 
     #[test]
     fn what_no_file_has_was_folded_or_is_lost_and_what_is_counted_as_lost_stays_so() {
-        let writer = WriterId([7; 16]);
+        let (writer, none) = (WriterId([7; 16]), NumberSet::default());
         type Runs<'a> = &'a [(u64, u64)];
+        type Case<'a> = (Runs<'a>, u64, Option<u64>, Runs<'a>, u64, Runs<'a>, Runs<'a>, Runs<'a>, Runs<'a>);
         // What is there, the last number of the files, what is folded, what was counted as lost; and how many came before the
         // log, the holes that were folded, those that are lost, what a database of the log alone notes, and one beside rows.
-        let cases: &[(Runs<'_>, u64, Option<u64>, Runs<'_>, u64, Runs<'_>, Runs<'_>, Runs<'_>, Runs<'_>)] = &[
+        let cases: &[Case<'_>] = &[
             (&[(1, 9)], 9, Some(9), &[], 0, &[], &[], &[], &[]),
             (&[(5, 9)], 9, Some(7), &[], 4, &[], &[], &[], &[]),
             (&[(5, 9)], 9, None, &[], 4, &[], &[], &[], &[]),
@@ -154,8 +160,25 @@ mod tests {
             let (last, folded) = (Sequence(*last), folded.map(Sequence));
             // Where the first of its records are damaged, the log begins before the first one that is there.
             let begins = (there.first() == Some(6)).then_some(Sequence(4));
-            let log = KnownLog { writer, there: &there, begins, last, folded, missing: &missing };
+            let log = KnownLog {
+                writer,
+                there: &there,
+                begins,
+                last,
+                folded,
+                missing: &missing,
+                kept: &none,
+                goes_on: false,
+            };
             let label = format!("{log:?}");
+            // A record whose row comes over is not lost.
+            for (kept, _) in of_log.iter() {
+                let kept = set(&[(*kept, *kept)]);
+                let noted = LostRecords::of(KnownLog { kept: &kept, ..log }, Action::Log).noted;
+                let noted: u64 = noted.iter().map(|run| run.last - run.first + 1).sum();
+                let all: u64 = of_log.iter().map(|(first, last)| last - first + 1).sum();
+                assert_eq!(noted, all - 1, "{label}");
+            }
             let found = LostRecords::of(log, Action::Log);
             let holes = |folded| {
                 let holes = found.holes.iter().filter(move |hole| hole.folded == folded);
@@ -166,6 +189,13 @@ mod tests {
             let runs = |lost: &LostRecords| lost.noted.iter().map(|run| (run.first, run.last)).collect::<Vec<_>>();
             assert_eq!(runs(&found), of_log.to_vec(), "{label}");
             assert_eq!(runs(&LostRecords::of(log, Action::Salvage)), beside_rows.to_vec(), "{label}");
+            // Who folds it on finds again what lies behind.
+            let found = LostRecords::of(KnownLog { goes_on: true, ..log }, Action::Log);
+            let up_to_last = |runs: &[(u64, u64)]| {
+                let before = runs.iter().filter(|(first, _)| *first <= last.0);
+                before.map(|(first, end)| (*first, (*end).min(last.0))).collect::<Vec<_>>()
+            };
+            assert_eq!(runs(&found), up_to_last(of_log), "{label}");
         }
     }
 }

@@ -20,8 +20,6 @@ mod file_limit;
 mod fold_role;
 mod folded;
 mod found_log;
-mod leftovers;
-pub(crate) mod lock;
 mod lost_records;
 mod new_database;
 mod old_database;

@@ -4,7 +4,6 @@
 //! store as it was and that folder, which the next one who rebuilds, or opens the store, removes. Runs on the thread that
 //! rebuilds, under the store's lock.
 
-use super::leftovers::{WORK_DIR, remove_leftovers};
 use super::rebuild_plan::{Action, DatabaseState};
 use super::rebuild_sources::{ReadLog, Sources};
 use crate::compactor::log_fold::fold_log;
@@ -14,13 +13,15 @@ use crate::ground::file_time::written_at_ms;
 use crate::ground::position::WriterId;
 use crate::ground::private_dir::create_private_dir;
 use crate::ground::work::{Watch, WorkError};
+use crate::index::checkpoint::Checkpoint;
 use crate::index::database::{self, DATABASE_NAME, Index};
+use crate::index::leftovers::{WORK_DIR, remove_leftovers};
 use crate::index::replacement::{copy_aside, replace};
 use crate::index::restore::Old;
 use crate::index::row_retention::RowRetention;
 use crate::segment::directory::sync_directory;
 use crate::segment::log_item::Owner;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -125,29 +126,31 @@ fn build(work_dir: &Path, sources: &Sources, watch: &mut RebuildWatch<'_>) -> Re
 /// writers are dead.
 fn note_ends(index: &mut Index, sources: &Sources) -> Result<(), WorkError> {
     let Sources { old, logs, .. } = sources;
-    let ends: HashMap<WriterId, _> = logs.iter().map(|log| (log.found.files.writer, log.end)).collect();
+    let found: HashSet<WriterId> = logs.iter().map(|log| log.found.files.writer).collect();
     let mut batch = index.begin()?;
-    for (writer, runs) in old.missing.iter().filter(|(writer, _)| !ends.contains_key(writer)) {
+    for (writer, runs) in old.missing.iter().filter(|(writer, _)| !found.contains(writer)) {
         for run in runs {
             let (before, behind) = run.times.unzip();
             batch.note_missing(*writer, (run.first, run.last), before, behind)?;
         }
     }
-    for (writer, folded) in old.checkpoints.iter().filter(|(writer, _)| !ends.contains_key(writer)) {
+    for (writer, folded) in old.checkpoints.iter().filter(|(writer, _)| !found.contains(writer)) {
         let from = batch.checkpoint(*writer)?;
         batch.reached(*writer, from, *folded)?;
     }
     for ReadLog { found, end, .. } in logs {
         let writer = found.files.writer;
         let here = end.checkpoint();
-        // What the files do not have any more may have been folded further.
-        let before = old.checkpoints.get(&writer).filter(|before| before.sequence > here.sequence);
+        // What the files do not have any more may have been folded further. What waits is folded again by whom it is for,
+        // unless its rows are here.
+        let is_ahead = |before: &&Checkpoint| before.sequence > here.sequence && !sources.goes_on(end);
+        let before = old.checkpoints.get(&writer).filter(is_ahead);
         if let Some(last_ts) = end.last_ts {
             batch.note_last(writer, last_ts)?;
         }
         let from = batch.checkpoint(writer)?;
         batch.reached(writer, from, before.copied().unwrap_or(here))?;
-        if found.files.owner == Owner::Dead && !found.is_in_wal() {
+        if found.files.owner == Owner::Dead && !found.is_in_wal() && end.waits.is_none() {
             let written_at = found.files.files.last().and_then(|file| written_at_ms(&file.path));
             if let Some(died_at) = end.last_ts.or(written_at) {
                 batch.end_writer(writer, died_at)?;

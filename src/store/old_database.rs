@@ -12,6 +12,7 @@ use crate::index::missing_records;
 use crate::index::old_runs::OldRuns;
 use crate::index::{expiry_plan, holdings, remembered_limits, restore, store_id};
 use crate::query::database::Query;
+use crate::segment::number_set::NumberSet;
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -45,6 +46,8 @@ pub(super) struct OldDatabase {
     pub(super) kept_since: Option<i64>,
     /// The records of each log that it says are lost.
     pub(super) missing: HashMap<WriterId, Vec<LostRun>>,
+    /// The records of each log that tell of dropped events: their rows come into each new database.
+    pub(super) dropped: HashMap<WriterId, NumberSet>,
     /// What table `meta` says.
     pub(super) meta: Vec<(String, String)>,
 }
@@ -66,6 +69,10 @@ impl OldDatabase {
         for (writer, (first, last), times) in told {
             missing.entry(writer).or_default().push(LostRun { first, last, times: Some(times) });
         }
+        let mut dropped = HashMap::<_, NumberSet>::new();
+        for (writer, number) in query.ask(missing_records::read_dropped).unwrap_or_default() {
+            dropped.entry(writer).or_default().insert(number);
+        }
         Self {
             store: query.ask(store_id::read).flatten(),
             checkpoints,
@@ -74,6 +81,7 @@ impl OldDatabase {
             remembered: query.ask(remembered_limits::read),
             kept_since: query.ask(expiry_plan::kept_since).flatten(),
             missing,
+            dropped,
             meta: query.ask(|connection| Ok(restore::read_meta(connection))).unwrap_or_default(),
         }
     }

@@ -14,9 +14,10 @@ use crate::ground::config::Config;
 use crate::ground::error::{IndexError, OpenError};
 use crate::ground::limits::Limits;
 use crate::ground::machine_clock::{MachineClock, Moment};
+use crate::ground::position::StoreId;
 use crate::index::checkpoint::Checkpoint;
 use crate::index::row_retention::RowRetention;
-use crate::index::{age_table, checkpoint, damage, remembered_limits};
+use crate::index::{age_table, checkpoint, damage, remembered_limits, store_id};
 use crate::query::database::Query;
 use crate::segment::directory::list;
 use crate::segment::store_id_file::{self, FoundStoreId};
@@ -25,6 +26,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::path::Path;
 
 /// What a store with that configuration would let go now.
 ///
@@ -55,14 +57,16 @@ pub fn plan(config: &Config) -> Result<StorePlan, OpenError> {
 fn plan_at(config: &Config, now: Moment) -> Result<StorePlan, OpenError> {
     config.validate()?;
     let query = Query::open(&config.dir)?;
+    let store = match store_id_file::read(&config.dir)? {
+        FoundStoreId::Is(store) => Some(store),
+        FoundStoreId::Missing | FoundStoreId::Unsound(_) => None,
+    };
+    expect_own(&query, store)?;
     let limits = limits_of(config, &query)?;
     // The checkpoints first: what is folded by then is in the logs that are looked at now, or is retired.
     let checkpoints: HashMap<_, _> = query.read_with(checkpoint::read_all)?.into_iter().collect();
     let faults = SegmentFaults {
-        store: match store_id_file::read(&config.dir)? {
-            FoundStoreId::Is(store) => Some(store),
-            FoundStoreId::Missing | FoundStoreId::Unsound(_) => None,
-        },
+        store,
         damaged: query.read_with(damage::damaged_segments)?,
         missing: query.read_with(damage::missing_numbers)?,
     };
@@ -83,6 +87,29 @@ fn plan_at(config: &Config, now: Moment) -> Result<StorePlan, OpenError> {
     }
     let expiry = query.read_with(|connection| ExpiryPlan::read(connection, &rows, time, &present))?;
     Ok(StorePlan { limits, retirement, expiry, held_back: time.held_back })
+}
+
+/// An error if the database of the store in `dir` is another store's. Who records there notices that only once it folds: for
+/// who wants to know before.
+///
+/// # Errors
+/// [`IndexError::ForeignStore`], and nothing else: where it can't be told, nothing is wrong.
+pub fn expect_own_database(dir: &Path) -> Result<(), IndexError> {
+    let (Ok(query), Ok(FoundStoreId::Is(store))) = (Query::open(dir), store_id_file::read(dir)) else { return Ok(()) };
+    expect_own(&query, Some(store)).or_else(|error| match error {
+        IndexError::ForeignStore { .. } => Err(error),
+        _ => Ok(()),
+    })
+}
+
+/// An error if the database is another store's: who opens the store leaves it alone.
+fn expect_own(query: &Query, store: Option<StoreId>) -> Result<(), IndexError> {
+    match (store, query.read_with(store_id::read)?) {
+        (Some(expected), Some(found)) if expected != found => {
+            Err(IndexError::ForeignStore { path: query.path().to_owned(), expected, found })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What the store in `config.dir` would keep if it were told that: what the configuration says, and otherwise what the store

@@ -6,28 +6,29 @@
 pub use super::new_database::{RebuildStep, RebuildWatch};
 pub use super::old_database::LimitsFrom;
 pub use super::rebuild_plan::{
-    Action, DatabaseHoldings, DatabaseState, Hole, LogHoldings, Loss, RebuildPlan, RowSum, TableHoldings,
+    Action, DatabaseHoldings, DatabaseState, Hole, LeftLog, LogHoldings, Loss, RebuildPlan, RowSum, TableHoldings,
 };
 pub use super::rebuild_sources::Source;
 pub use crate::index::rebuild::RebuildReport;
 
 use super::file_limit;
 use super::fold_role::FoldRole;
-use super::leftovers::remove_leftovers;
 use super::new_database::make;
 use super::rebuild_sources::Sources;
 use super::writer_lock;
 use crate::compactor::fold_waiting::{Waiting, fold_waiting};
 use crate::ground::config::Config;
-use crate::ground::error::{AtPath, IndexError, OpenError};
+use crate::ground::error::{AtPath, IndexError, OpenError, PathError};
 use crate::ground::health::HealthBoard;
 use crate::ground::limits::Limits;
+use crate::ground::store_lock::StoreLock;
 use crate::ground::work::WorkError;
+use crate::index::build::Build;
 use crate::index::database::{DATABASE_NAME, Index};
 use crate::index::expiry_plan;
+use crate::index::leftovers::remove_leftovers;
 use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
-use crate::record::record::DECODER;
 use crate::segment::writer_folder::writer_folders;
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -49,7 +50,7 @@ pub enum Rebuilt {
 }
 
 /// What was derived from rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RowsReport {
     /// How much was made anew.
@@ -57,6 +58,8 @@ pub struct RowsReport {
     pub rebuilt: RebuildReport,
     /// Records that waited in the log, and are folded now.
     pub folded_records: u64,
+    /// Logs that wait on, for a newer mcplog or because they are another store's.
+    pub left_logs: Vec<LeftLog>,
 }
 
 /// A database that was made anew.
@@ -83,6 +86,8 @@ pub struct RefoldReport {
     pub limits_from: LimitsFrom,
     /// What of the old database is not in the new one, as it was accepted.
     pub losses: Vec<Loss>,
+    /// Logs that stay where they are, from a file on: a newer mcplog folds them, or they are another store's.
+    pub left_logs: Vec<LeftLog>,
     /// Where a copy of the database is that was there before, if it was damaged, or more was in it than in the new one.
     pub moved_to: Option<PathBuf>,
 }
@@ -149,6 +154,8 @@ pub struct Rebuild {
     sources: Sources,
     accept_loss: bool,
     role: FoldRole,
+    /// Held where it brings the database up to date: others may not know it then.
+    _alone: Option<StoreLock>,
 }
 
 impl Rebuild {
@@ -170,12 +177,13 @@ impl Rebuild {
         expect_store(config)?;
         let in_use = writer_lock::is_held(&config.dir);
         let mut role = FoldRole::take(&config.dir)?;
+        let alone = be_alone_to_outdate(&config.dir).map_err(OpenError::from)?;
         let mut watch = |done| {
             role.beat();
             watch(RebuildStep::Reading, done)
         };
         let sources = Sources::read(config, source, accept_loss, true, in_use, &mut watch)?;
-        Ok(Self { config: config.clone(), sources, accept_loss, role })
+        Ok(Self { config: config.clone(), sources, accept_loss, role, _alone: alone })
     }
 
     /// What was found, and what is about to be done.
@@ -203,6 +211,7 @@ impl Rebuild {
     fn derive(self, watch: &mut RebuildWatch<'_>) -> Result<RowsReport, RebuildError> {
         let Self { config, sources, mut role, .. } = self;
         let (waiting, store) = (sources.plan.log.waiting_records.rows, sources.store);
+        let left_logs = sources.plan.log.left_logs.clone();
         // The folders' locks go with it.
         drop(sources);
         remove_leftovers(&config.dir).map_err(OpenError::from)?;
@@ -217,12 +226,12 @@ impl Rebuild {
         if let (Some(store), true) = (store, waiting > 0) {
             let health = Arc::new(HealthBoard::default());
             let give_up = Arc::new(AtomicBool::new(false));
-            let how = Waiting { decode: DECODER, keeps_every_row: false, deadline: None, give_up };
+            let how = Waiting { build: Build::THIS, keeps_every_row: false, deadline: None, give_up };
             if !fold_waiting(&config, store, &how, &health)? {
                 return Err(RebuildError::Stalled(health.get().to_string()));
             }
         }
-        Ok(RowsReport { rebuilt, folded_records: waiting })
+        Ok(RowsReport { rebuilt, folded_records: waiting, left_logs })
     }
 
     fn replace(self, watch: &mut RebuildWatch<'_>) -> Result<RefoldReport, RebuildError> {
@@ -253,6 +262,7 @@ impl Rebuild {
             limits,
             limits_from,
             losses,
+            left_logs: log.left_logs,
             moved_to,
         })
     }
@@ -269,6 +279,15 @@ pub fn rebuild(
     mut watch: impl FnMut(RebuildStep, f64) -> ControlFlow<()>,
 ) -> Result<Rebuilt, RebuildError> {
     Rebuild::prepare(config, source, false, &mut watch)?.run(&mut watch)
+}
+
+/// An error where the database is of an older version, and another process has the store open, which may not know the new one.
+fn be_alone_to_outdate(dir: &Path) -> Result<Option<StoreLock>, PathError> {
+    let (path, build) = (dir.join(DATABASE_NAME), Build::THIS);
+    if !build.outdates(&path)? {
+        return Ok(None);
+    }
+    StoreLock::take_alone(dir)?.map(Some).ok_or_else(|| build.not_alone(&path))
 }
 
 /// An error where there is neither a log nor a database, before anything is created.
@@ -334,7 +353,7 @@ mod tests {
     fn another_stores_log_is_left_where_it_lies_and_the_others_are_folded() {
         let dir = tempfile::tempdir().unwrap();
         let (ours, theirs) = (config(&dir.path().join("ours")), config(&dir.path().join("theirs")));
-        ["1", "2", "3"].map(|request_id| record(&ours, request_id));
+        ["1", "2", "3"].into_iter().for_each(|request_id| record(&ours, request_id));
         record(&theirs, "theirs");
         let strayed = writer_folders(&theirs.kept_dir()).unwrap().folders.remove(0);
         let place = |parent: PathBuf| parent.join(strayed.path.file_name().unwrap());
@@ -381,7 +400,7 @@ mod tests {
         }
         let [one, other] = stores;
         assert!(one.stats().health.is_ok() && other.stats().health.is_ok(), "{:?} {:?}", one.stats(), other.stats());
-        (one.shutdown(PATIENCE), other.shutdown(PATIENCE));
+        [one, other].into_iter().for_each(|store| _ = store.shutdown(PATIENCE));
         assert_eq!(from_log(&config).requests, 20);
     }
 }

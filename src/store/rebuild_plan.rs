@@ -113,6 +113,8 @@ pub struct LogHoldings {
     pub damaged_places: u64,
     /// Files, in the log and in `quarantine/`, of which nothing can be told any more: they may have been segments.
     pub unreadable_files: u64,
+    /// Logs that stay where they are, from a file on: a newer mcplog folds them, or they are another store's.
+    pub left_logs: Vec<LeftLog>,
 }
 
 impl LogHoldings {
@@ -120,6 +122,19 @@ impl LogHoldings {
     pub fn records_in_holes(&self) -> u64 {
         self.holes.iter().map(Hole::records).sum()
     }
+}
+
+/// A log of which a rebuild reads nothing from a file on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LeftLog {
+    /// Whose it is.
+    #[serde(serialize_with = "as_text")]
+    pub writer: WriterId,
+    /// The file.
+    pub file: PathBuf,
+    /// Why.
+    pub reason: String,
 }
 
 /// Numbers of records that follow each other, and that a log does not have.
@@ -165,17 +180,18 @@ fn as_text<S: serde::Serializer>(writer: &WriterId, serializer: S) -> Result<S::
     serializer.collect_str(writer)
 }
 
-/// What a database would not have that is made that way from these.
+/// What a database would not have that is made that way from these. All that another store's database has is lost to that
+/// store; nobody is to find out afterwards, so a loss is told where it has no rows, too.
 pub(crate) fn losses(action: Action, database: &DatabaseHoldings, log: &LogHoldings) -> Vec<Loss> {
     match (action, database.state) {
-        (Action::Rows, _) | (_, DatabaseState::Missing | DatabaseState::Foreign) => return Vec::new(),
+        (Action::Rows, _) | (_, DatabaseState::Missing) => return Vec::new(),
         (_, DatabaseState::Unreadable | DatabaseState::OtherVersion) => {
             // How many logs are gone altogether, the database alone knew.
             let rows = log.records_before_log + log.records_in_holes();
             let rows = RowSum { rows, ..RowSum::default() };
             return vec![Loss { table: "store.db", names: ("record", "records"), rows, unreadable: true }];
         }
-        (Action::Log | Action::Salvage, DatabaseState::Sound | DatabaseState::Damaged) => {}
+        (Action::Log | Action::Salvage, DatabaseState::Sound | DatabaseState::Damaged | DatabaseState::Foreign) => {}
     }
     let mut losses = Vec::new();
     for holdings in &database.tables {
@@ -188,6 +204,10 @@ pub(crate) fn losses(action: Action, database: &DatabaseHoldings, log: &LogHoldi
             add(holdings.only_here, false);
         }
         add(holdings.unreadable_only_here, true);
+    }
+    if losses.is_empty() && database.state == DatabaseState::Foreign {
+        let unreadable = database.tables.is_empty();
+        losses.push(Loss { table: "store.db", names: ("row", "rows"), rows: RowSum::default(), unreadable });
     }
     losses
 }

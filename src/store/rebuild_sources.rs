@@ -6,7 +6,9 @@ use super::found_log::{self, FoundLog};
 use super::lost_records::{KnownLog, LostRecords};
 use super::old_database::{LimitsFrom, OldDatabase};
 use super::opening::expect_known_layout;
-use super::rebuild_plan::{Action, DatabaseHoldings, DatabaseState, LogHoldings, RebuildPlan, losses};
+use super::rebuild_plan::{
+    Action, DatabaseHoldings, DatabaseState, LeftLog, LogHoldings, RebuildPlan, TableHoldings, losses,
+};
 use super::store_identity;
 use crate::compactor::log_fold::{LogContents, LogEnd, LostRun, read_log};
 use crate::ground::clock::now_ms;
@@ -20,6 +22,8 @@ use crate::index::holdings;
 use crate::index::row_retention::RowRetention;
 use crate::query::database::Query;
 use crate::segment::file_numbers::first_of_log;
+use crate::segment::number_set::NumberSet;
+use std::collections::HashMap;
 
 /// What a database is made from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,12 +84,14 @@ impl Sources {
             found => found?,
         };
         let mut old = query.as_ref().map(OldDatabase::read).unwrap_or_default();
+        let mut foreign_tables = None;
         if let (Some(found), Some(expected)) = (old.store, store)
             && found != expected
         {
             if source == Source::BestKept && state == DatabaseState::Sound {
                 return Err(IndexError::ForeignStore { path: dir.join(DATABASE_NAME), expected, found }.into());
             }
+            foreign_tables = query.as_ref().map(count_foreign).transpose()?;
             (old, query, state) = (OldDatabase::default(), None, DatabaseState::Foreign);
         }
         let action = match (source, state) {
@@ -105,27 +111,38 @@ impl Sources {
             holdings.logs += 1;
             holdings.segments += found.segments;
             holdings.quarantined_segments += found.quarantined;
+            if let Some(waits) = &end.waits {
+                let (file, reason) = (waits.path().to_owned(), waits.finding().text);
+                holdings.left_logs.push(LeftLog { writer: found.files.writer, file, reason });
+            }
             logs.push(ReadLog { found, end, lost: Vec::new() });
         }
         contents.logged.identify(&old.runs);
+        let (mut left, none) = (HashMap::<_, NumberSet>::new(), NumberSet::default());
         for ReadLog { found, end, lost } in &mut logs {
             let writer = found.files.writer;
             let Some(records) = contents.logged.logs.get(&writer) else { continue };
             let missing = old.missing.get(&writer).map_or(&[][..], Vec::as_slice);
             let (there, last, folded) = (&records.all, end.place.sequence, old.folded(writer));
+            let (goes_on, kept) = (goes_on(end, action), old.dropped.get(&writer).unwrap_or(&none));
             let begins = first_of_log(writer, store, &found.files.files);
-            let absent = LostRecords::of(KnownLog { writer, there, begins, last, folded, missing }, action);
+            let known = KnownLog { writer, there, begins, last, folded, missing, kept, goes_on };
+            let absent = LostRecords::of(known, action);
+            if let Some(folded) = folded.filter(|folded| goes_on && *folded > last) {
+                left.entry(writer).or_default().insert_all(last.0 + 1, folded.0);
+            }
             holdings.records_before_log += absent.before_log;
             holdings.holes.extend(absent.holes);
             *lost = absent.noted;
         }
+        contents.logged.leave(&old.runs, &left);
         (holdings.records, holdings.waiting_records) = (contents.events, contents.waiting);
         (holdings.damaged_places, holdings.unreadable_files) = (contents.damaged_places, contents.unreadable_files);
         let mut told = config.clone();
         let limits_from = old.complete(&mut told);
         let kept_since = kept_since(config, &told, &old, contents.events.to_ts);
         let tables = match (&query, action) {
-            (None, _) => Vec::new(),
+            (None, _) => foreign_tables.unwrap_or_default(),
             (Some(query), Action::Rows) => query.read_with(holdings::count)?,
             (Some(query), _) => query.read_with(|connection| {
                 let since = kept_since.unwrap_or(i64::MIN);
@@ -144,6 +161,26 @@ impl Sources {
         let losses = losses(action, &database, &holdings);
         let plan = RebuildPlan { action, database, log: holdings, losses, in_use };
         Ok(Self { plan, told, limits_from, kept_since, store, query, old, logs, contents })
+    }
+
+    /// Whether that log is folded on from where it was read to by somebody else.
+    pub(super) fn goes_on(&self, end: &LogEnd) -> bool {
+        goes_on(end, self.plan.action)
+    }
+}
+
+/// Whether a log is folded on from where it was read to by somebody else: it waits for that, and no rows of what lies behind
+/// are brought over.
+fn goes_on(end: &LogEnd, action: Action) -> bool {
+    end.waits.is_some() && action == Action::Log
+}
+
+/// What another store's database holds, which no log of this one has; nothing if that can't be read.
+fn count_foreign(query: &Query) -> Result<Vec<TableHoldings>, IndexError> {
+    match query.read_with(holdings::count) {
+        Ok(tables) => Ok(tables.into_iter().map(|table| TableHoldings { only_here: table.rows, ..table }).collect()),
+        Err(error) if holdings::says_damage(&error) => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 

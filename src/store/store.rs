@@ -15,8 +15,8 @@ use crate::ground::machine_clock::MachineClock;
 use crate::ground::position::WriterId;
 use crate::ground::stats::{ShutdownReport, Stats};
 use crate::ground::store_progress::Ticket;
+use crate::index::build::Build;
 use crate::index::database::DATABASE_NAME;
-use crate::record::record::{DECODER, Decoder};
 use crate::recorder::recorder::Recorder;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,19 +48,19 @@ impl Store {
     /// [`OpenError`]: a value in `config` is out of range, the directory is not ours, or the store is one of another version
     /// of mcplog, or in use by an earlier one.
     pub fn open(config: Config) -> Result<Self, OpenError> {
-        Self::open_with(config, DECODER)
+        Self::open_with(config, &Build::THIS)
     }
 
-    /// The same as a build that reads payloads like this.
-    pub(crate) fn open_with(config: Config, decode: Decoder) -> Result<Self, OpenError> {
-        Self::open_by(config, decode, MachineClock::new())
+    /// The same as a build that knows this.
+    pub(crate) fn open_with(config: Config, build: &Build) -> Result<Self, OpenError> {
+        Self::open_by(config, build, MachineClock::new())
     }
 
     /// The same by that clock.
-    pub(crate) fn open_by(config: Config, decode: Decoder, clock: MachineClock) -> Result<Self, OpenError> {
+    pub(crate) fn open_by(config: Config, build: &Build, clock: MachineClock) -> Result<Self, OpenError> {
         config.validate()?;
         file_limit::as_an_error(|| {
-            let opening = Opening::of(&config, decode, clock)?;
+            let opening = Opening::of(&config, build, clock)?;
             let shared = Shared::new(&config, &opening);
             let threads = Threads::start(&config, &shared, opening)?;
             Ok(Self { config, shared, threads, is_stopped: false })
@@ -183,13 +183,14 @@ impl Store {
             self.threads.compactor.wait(Instant::now() + GIVE_UP_GRACE);
         }
         self.shared.health.end();
+        let (appended, folded) = (self.shared.progress.appended_events(), self.shared.progress.folded_events());
         ShutdownReport {
-            appended: self.shared.progress.appended_events(),
-            folded: self.shared.progress.folded_events(),
+            appended,
+            folded,
             dropped: self.shared.channel.dropped(),
             dropped_untold: self.shared.channel.dropped_untold(),
             expired: self.shared.progress.expired(),
-            left_in_log: self.shared.progress.appended().0.saturating_sub(self.shared.progress.folded().0),
+            left_in_log: appended.saturating_sub(folded),
             health: self.shared.health.get(),
         }
     }

@@ -28,14 +28,14 @@ impl Threads {
     /// # Errors
     /// There is no thread to be had.
     pub(super) fn start(config: &Config, shared: &Shared, opening: Opening) -> Result<Self, PathError> {
-        let Opening { lock, store, decode, .. } = opening;
+        let Opening { lock, store, build, .. } = opening;
         let spawner = Spawner { lock, health: &shared.health, dir: &config.dir };
         let (to_syncer, commands) = crossbeam_channel::unbounded();
         let (to_appender, poisoned) = crossbeam_channel::bounded(1);
 
         let (preparer, supply) = preparer_thread::start(&spawner, config)?;
         let channels = AppenderChannels { supply, to_syncer, poisoned };
-        let compactor = compactor_thread::start(&spawner, shared, config, store, decode, false)?;
+        let compactor = compactor_thread::start(&spawner, shared, config, store, build, false)?;
         let handles = SyncHandles {
             commands,
             poisoned: to_appender,
@@ -43,8 +43,9 @@ impl Threads {
             health: Arc::clone(&shared.health),
             compactor: compactor.thread(),
         };
-        let log_threads = sync_thread::start(&spawner, shared, config, handles)
-            .and_then(|syncer| Ok((syncer, appender_thread::start(&spawner, shared, config, store, channels)?)));
+        let log_threads = sync_thread::start(&spawner, shared, config, handles).and_then(|syncer| {
+            Ok((syncer, appender_thread::start(&spawner, shared, config, (store, build.level), channels)?))
+        });
         match log_threads {
             Ok((syncer, appender)) => Ok(Self { appender, syncer, preparer, compactor }),
             Err(error) => {

@@ -2,9 +2,9 @@
 //!
 //! Started by the thread that opens the store, and waited for by the one that shuts it down.
 
-use super::lock::StoreLock;
 use crate::ground::error::{AtPath, PathError};
 use crate::ground::health::{HealthBoard, Part};
+use crate::ground::store_lock::StoreLock;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

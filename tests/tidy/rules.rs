@@ -39,8 +39,8 @@ pub(crate) const NEVER: [Never; 5] = [
     Never {
         who: "tools/wal-inspect/src",
         what: &["src/store", "src/compactor", "src/query", "src/index", "src/appender", "rusqlite", "memmap2"],
-        // One says whether a process is writing, by a look at the kernel's list of locks; the other what each segment is to
-        // the log, and asks the database how far that is folded. Neither opens a store.
+        // One says whether a process is writing, by its locks; the other what each segment is to the log, and asks the
+        // database how far that is folded. Neither opens a store.
         but: &["src/store/writer_lock", "src/store/examined_log"],
         reason: "wal-inspect only reads segments",
     },
@@ -76,9 +76,9 @@ pub(crate) const ONLY: [Only; 3] = [
         reason: "only the database's side knows SQLite",
     },
     Only {
-        what: "src/segment/recovery",
-        who: &["src/segment", "src/store"],
-        reason: "a log is recovered when a store is opened, and never else",
+        what: "src/segment/writer",
+        who: &["src/segment", "src/appender"],
+        reason: "a log is written by its own appender, and by nobody else, whatever it was left like",
     },
     Only { what: "memmap2", who: &["src/segment/file"], reason: "maps are made where unsafe code is allowed" },
 ];

@@ -95,7 +95,8 @@ const ROWS: &str = "
     INSERT INTO gaps VALUES (15, 100, 120, 7, 0, 4, 13);
     INSERT INTO clock_steps VALUES (16, 100, 9000000, 8999900, 0);
     INSERT INTO newer_records VALUES (17, 4, 15, 1, 4096, 99, 1, 100, x'6301');
-    INSERT INTO quarantine VALUES (8, 4, 1, 5000, 12, 16, 'why', 100, x'00', 0), (9, 6, 1, 6000, 12, NULL, 'why', 100, NULL, 1);
+    INSERT INTO quarantine VALUES
+        (8, 4, 1, 5000, 12, 16, 'why', 100, x'00', 0), (9, 6, 1, 6000, 12, NULL, 'why', 100, NULL, 1);
     INSERT INTO age_clock VALUES (1, 100, 100, NULL, 7, x'00', 8);
 ";
 const ONE: WriterId = WriterId([1; 16]);

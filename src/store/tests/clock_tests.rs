@@ -7,10 +7,10 @@ use crate::ground::config::Config;
 use crate::ground::finding::Severity;
 use crate::ground::health::Part;
 use crate::ground::machine_clock::MachineClock;
+use crate::index::build::Build;
 use crate::query::clock_steps::ClockStepRow;
 use crate::query::database::Query;
 use crate::query::filter::TimeRange;
-use crate::record::record::DECODER;
 use crate::store::check::{CheckReport, check_at};
 use crate::store::store::Store;
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl Fixture {
     }
 
     fn open(&mut self) {
-        self.store = Some(Store::open_by(self.config.clone(), DECODER, self.clock.clone()).unwrap());
+        self.store = Some(Store::open_by(self.config.clone(), &Build::THIS, self.clock.clone()).unwrap());
     }
 
     fn shut_down(&mut self) {
@@ -243,7 +243,8 @@ fn kept_segments_age_by_the_same_time() {
     });
     let segments = |fixture: &Fixture| {
         let kept = crate::segment::writer_folders(&fixture.config.kept_dir()).unwrap().folders;
-        kept.iter().map(|log| crate::segment::list(&log.path).unwrap().len()).sum::<usize>()
+        // One may go meanwhile.
+        kept.iter().map(|log| crate::segment::list(&log.path).map_or(0, |files| files.len())).sum::<usize>()
     };
     for _ in 0..3 {
         fixture.record(0);

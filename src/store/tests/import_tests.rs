@@ -3,7 +3,7 @@
 
 use crate::ground::config::Config;
 use crate::ground::machine_clock::MachineClock;
-use crate::record::record::DECODER;
+use crate::index::build::Build;
 use crate::store::store::Store;
 use crate::{Event, Recorder, Request, SchemaVersion, Session, SessionClosed, Status};
 use proptest::prelude::*;
@@ -109,7 +109,7 @@ impl Recorded {
     }
 
     fn open(&self, clock: &MachineClock) -> Store {
-        Store::open_by(self.config.clone(), DECODER, clock.clone()).unwrap()
+        Store::open_by(self.config.clone(), &Build::THIS, clock.clone()).unwrap()
     }
 
     /// What is on record, without the numbers that depend on the order in the log.
@@ -162,12 +162,12 @@ fn import(history: &[Happened], start: i64, clock: &MachineClock, keeps: Option<
         for (place, happened) in history.iter().enumerate() {
             happened.record(place, start, &recorder);
             if place % looks == 0 {
-                store.wait_folded(PATIENCE).unwrap();
+                store.wait_folded(PATIENCE).unwrap_or_else(|error| panic!("{error}: {:?}", store.stats()));
                 // So that the store, which in tests looks every ten milliseconds, has looked before some events and not others.
                 std::thread::sleep(Duration::from_millis(12));
             }
         }
-        store.wait_expired(PATIENCE).unwrap();
+        store.wait_expired(PATIENCE).unwrap_or_else(|error| panic!("{error}: {:?}", store.stats()));
         store.shutdown(PATIENCE);
     }
     recorded

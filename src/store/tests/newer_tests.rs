@@ -11,6 +11,7 @@ use crate::ground::health::Part;
 use crate::ground::position::{SegmentId, Sequence, WriterId};
 use crate::ground::random_uuid::random_uuid;
 use crate::ground::sabotage::{self, Spot, fail, panic};
+use crate::index::build::Build;
 use crate::query::database::Query;
 use crate::query::filter::{RequestFilter, SessionFilter};
 use crate::record::record::{DECODER, Decoder, Record, RecordError};
@@ -101,7 +102,7 @@ impl Fixture {
         if self.store.is_some() {
             self.shut_down();
         }
-        self.store = Some(Store::open_with(self.config.clone(), decode).unwrap());
+        self.store = Some(Store::open_with(self.config.clone(), &Build { decode, ..Build::THIS }).unwrap());
     }
 
     /// Records so many events as this build writes them.
@@ -113,9 +114,9 @@ impl Fixture {
         self.recorded += events;
     }
 
-    /// The segments of all logs that wait, or are kept.
+    /// The segments of all logs that wait, are kept, or lie in quarantine.
     fn segments(&self) -> Vec<PathBuf> {
-        let dirs = [self.config.wal_dir(), self.config.kept_dir()];
+        let dirs = [self.config.wal_dir(), self.config.kept_dir(), self.config.quarantine_dir()];
         let folders = dirs.iter().flat_map(|dir| writer_folders(dir).unwrap().folders);
         folders.flat_map(|folder| directory::list(&folder.path).unwrap()).map(|file| file.path).collect()
     }

@@ -212,14 +212,14 @@ pub fn crc(seed: u32, bytes: &[u8]) -> u32 {
 
 const CRC_OF_BYTE: [u32; 256] = {
     let mut table = [0; 256];
-    let mut byte = 0;
+    let mut byte: u32 = 0;
     while byte < 256 {
-        let (mut value, mut bit) = (byte as u32, 0);
+        let (mut value, mut bit) = (byte, 0);
         while bit < 8 {
             value = (value >> 1) ^ (0xedb8_8320 * (value & 1));
             bit += 1;
         }
-        table[byte] = value;
+        table[byte as usize] = value;
         byte += 1;
     }
     table

@@ -53,7 +53,7 @@ impl Expectation {
             has_foreign_database: has_database && store.database_store != found,
             read: logs(has_database.then_some(&store.folded), false, false),
             read_unknowing: logs(None, false, false),
-            folded: logs(Some(&store.folded), true, true),
+            folded: logs(has_database.then_some(&store.folded), true, true),
             folded_whole: logs(Some(&store.folded), true, false),
             rebuilt: rebuilt(store, id),
         }

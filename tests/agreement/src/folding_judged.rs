@@ -90,7 +90,8 @@ impl Court<'_> {
         }
     }
 
-    /// The numbers that are folded and those that are counted as lost are all of them, and none is both.
+    /// The numbers that are folded and those that are counted as lost are all of them, and none is both. Without a
+    /// database nobody knows those before the first segment.
     fn each_number_is_accounted_for(&mut self, contents: &Contents) {
         for (writer, last) in &contents.folded {
             let runs = contents.runs.get(writer).cloned().unwrap_or_default();
@@ -101,7 +102,9 @@ impl Court<'_> {
             let folded: BTreeSet<u64> = runs.numbers().collect();
             let all: BTreeSet<u64> = folded.iter().copied().chain(lost.numbers()).collect();
             let both = folded.iter().find(|number| lost.has(**number) && !firsts.contains(number));
-            if twice || both.is_some() || !all.iter().copied().eq(1..=*last) {
+            let log = self.expected.folded.get(writer).filter(|_| self.is_without_database());
+            let from = log.map_or(1, |log| log.known_from);
+            if twice || both.is_some() || !all.iter().copied().eq(from..=*last) {
                 let text = format!("{writer}: folded to {last}, runs {runs}, lost {lost}");
                 self.say("each number is accounted for", text);
             }

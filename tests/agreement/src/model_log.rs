@@ -63,6 +63,9 @@ pub struct LogModel {
     pub taken: BTreeMap<u64, Taken>,
     /// The numbers from the due number on that nobody has.
     pub lost: Ranges,
+    /// The first number that is missed if nobody has it: behind what is folded, or the base of the first segment where
+    /// nobody can say what is folded.
+    pub known_from: u64,
     /// Something in it keeps it waiting, from there on.
     pub waits: bool,
     /// A hole that is not yet one keeps it waiting, from there on.
@@ -161,7 +164,7 @@ impl LogModel {
         });
         let files: BTreeMap<_, _> = models.collect();
         let verdict = files.values().map(|file| file.verdict).max().unwrap_or(Verdict::Sound).max(hole);
-        Self { files, taken, lost, waits: waiting.is_some(), is_held_up: not_yet.is_some(), verdict }
+        Self { files, taken, lost, known_from, waits: waiting.is_some(), is_held_up: not_yet.is_some(), verdict }
     }
 
     /// The last number that is folded once everything of it is folded.

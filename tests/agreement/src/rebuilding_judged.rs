@@ -28,7 +28,9 @@ impl Court<'_> {
             let known_from = first_of(Some(log));
             let counted = counted.above(known_from.saturating_sub(1));
             let expected = log.lost.above(known_from.saturating_sub(1));
-            let expected: Ranges = expected.numbers().collect();
+            // The row of a record that tells of dropped events comes into each new database.
+            let is_kept = |number: u64| self.answers.held.gaps.contains_key(&(writer.clone(), number));
+            let expected: Ranges = expected.numbers().filter(|number| !is_kept(*number)).collect();
             if counted != expected {
                 let text = format!("{writer}: expected {expected}, table gaps {counted}");
                 self.say("rebuild counts what is lost", text);

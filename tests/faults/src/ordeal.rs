@@ -84,6 +84,17 @@ impl Ordeal {
         &mut self.disk
     }
 
+    /// Has the store made, and makes it durable, before any victim records.
+    ///
+    /// # Panics
+    /// It can't be made.
+    pub fn begin(&self) {
+        let (said, status) = Victim::new(&self.program, &self.store()).with(["--settle"]).run();
+        assert!(status.success() && said.folded, "{status}: {said:?}");
+        let synced = std::fs::File::open(self.store()).and_then(|dir| Ok(rustix::fs::syncfs(dir)?));
+        synced.unwrap_or_else(|error| panic!("sync the file system of the store: {error}"));
+    }
+
     /// Victims that record into the store at the same time, each from the first number on that nobody has recorded.
     pub fn victims(&self) -> Vec<Victim> {
         let victim = |lane: &Lane| Victim::new(&self.program, &self.store()).with(["--first", &lane.next.to_string()]);

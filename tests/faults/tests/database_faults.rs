@@ -30,6 +30,8 @@ fn a_database_that_fails_for_a_while_delays_folding_and_nothing_else() {
         let case = format!("{call} {failure}");
         let is_well = |said: &Said| said.folded && said.healths.last().is_none_or(|health| health == "ok");
         assert!(victim.listen_until(is_well), "{case}: the victim ended by itself: {:?}", victim.said());
+        wait_for_failure(&mut victim, &store, &case);
+        assert!(victim.listen_until(is_well), "{case}: the victim ended by itself: {:?}", victim.said());
         let said = victim.kill();
         strace.finish();
         assert_eq!(said.acknowledged, EVENTS, "{case}: recording goes on: {said:?}");
@@ -55,13 +57,7 @@ fn a_database_that_fails_for_good_leaves_everything_in_the_log() {
             "{case}: recording goes on: {:?}",
             victim.said()
         );
-        // What fails may be the last that is done for these events.
-        let deadline = Instant::now() + FAILURE_PATIENCE;
-        let log = store.with_extension("log");
-        let was_hit = || std::fs::read_to_string(&log).is_ok_and(|text| text.contains("(INJECTED)"));
-        while !was_hit() && Instant::now() < deadline {
-            assert!(victim.listen_for(Duration::from_millis(20)), "{case}: the victim ended by itself");
-        }
+        wait_for_failure(&mut victim, &store, &case);
         victim.kill();
         strace.finish();
         assert_all_there(&store, &case);
@@ -184,6 +180,16 @@ fn start_failing(store: &Path, call: &str, failure: Option<&str>, arguments: &[&
     let strace = strace.log(store.with_extension("log")).attach(&victim, "mcplog-compact");
     victim.release();
     (victim, strace)
+}
+
+/// Waits until the call fails that is to fail: it may be the last that is done for these events, and some time later.
+fn wait_for_failure(victim: &mut Running, store: &Path, case: &str) {
+    let deadline = Instant::now() + FAILURE_PATIENCE;
+    let log = store.with_extension("log");
+    let was_hit = || std::fs::read_to_string(&log).is_ok_and(|text| text.contains("(INJECTED)"));
+    while !was_hit() && Instant::now() < deadline {
+        assert!(victim.listen_for(Duration::from_millis(20)), "{case}: the victim ended by itself");
+    }
 }
 
 /// Waits until who folds has made the database.

@@ -1,5 +1,5 @@
 //! What the tests of many processes at one store share: writers that tell how far they came ([`Told`]), the processes
-//! ([`Life`], [`Crowd`]), the last one who folds what they left ([`settle`]), what is found then ([`Found`]), and what it
+//! ([`Life`], [`Crowd`]), the last one who folds what they left ([`settle()`]), what is found then ([`Found`]), and what it
 //! must be ([`violations`]).
 //!
 //! Runs in the tests' process. What is killed when is left to chance, and nothing is judged by a time.

@@ -48,7 +48,8 @@ fn each_broken_rule_is_found_and_a_store_that_keeps_them_all_is_found_sound() {
         (
             "rows of another writer",
             format!(
-                "UPDATE fold_runs SET writer = (SELECT max(id) FROM writers WHERE id <> fold_runs.writer) WHERE first_id = {run}"
+                "UPDATE fold_runs SET writer = (SELECT max(id) FROM writers WHERE id <> fold_runs.writer),
+                                      first_sequence = first_sequence + 1000000 WHERE first_id = {run}"
             ),
             "rows of writers",
         ),

@@ -9,7 +9,9 @@
 //! The disk gets what a sync sees. Whenever a mark is written, which the system may write back at once, the disk must have
 //! what the mark vouches for.
 
+use crate::ground::error::PathError;
 use crate::ground::position::Offset;
+use crate::log_home::FolderLock;
 use crate::segment::format::{Extent, FRAMES_OFFSET, Frame, HEADER_BYTES, MARK_BYTES, MARK_OFFSETS, SegmentHeader};
 use crate::segment::marks::Marks;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -196,11 +198,7 @@ pub(crate) struct HeaderPage {
     held: Arc<()>,
 }
 
-pub(crate) fn create(
-    path: &Path,
-    bytes: u32,
-    _: Option<crate::segment::log_home::FolderLock>,
-) -> Result<(FramePages, HeaderPage), crate::ground::error::PathError> {
+pub(crate) fn create(path: &Path, bytes: u32, _: Option<FolderLock>) -> Result<(FramePages, HeaderPage), PathError> {
     let (memory, held) = (Arc::new(Memory::new(bytes)), Arc::new(()));
     FILES.with(|files| files.insert(path.to_owned(), Arc::clone(&memory)));
     Ok((FramePages { memory: Arc::clone(&memory), held: Arc::clone(&held), bytes }, HeaderPage { memory, held }))

@@ -141,6 +141,10 @@ pub mod ground {
         include!(concat!(env!("OUT_DIR"), "/ground_clock.rs"));
     }
 
+    pub(crate) mod other_records {
+        include!(concat!(env!("OUT_DIR"), "/ground_other_records.rs"));
+    }
+
     pub(crate) mod store_progress {
         include!(concat!(env!("OUT_DIR"), "/ground_store_progress.rs"));
     }
@@ -189,6 +193,7 @@ mod appender {
 
 mod disk;
 mod kernel;
+mod log_home;
 mod mailbox;
 mod queue;
 
@@ -284,37 +289,7 @@ mod segment {
     pub(crate) mod file {
         pub(crate) use crate::disk::{FramePages, HeaderPage, create};
     }
-    /// Stands for a folder, which nobody locks here, and whose names no power cut takes.
-    pub(crate) mod log_home {
-        use crate::ground::error::PathError;
-        use std::path::{Path, PathBuf};
-        use std::sync::Arc;
-
-        #[derive(Clone, Debug)]
-        pub(crate) struct FolderLock;
-
-        #[derive(Clone, Debug)]
-        pub(crate) struct LogHome {
-            pub(super) path: PathBuf,
-            pub(super) names: Arc<FolderNames>,
-            pub(super) lock: Option<FolderLock>,
-        }
-
-        impl LogHome {
-            pub(super) fn unlocked(path: &Path) -> Result<Self, PathError> {
-                Ok(Self { path: path.to_owned(), names: Arc::new(FolderNames), lock: None })
-            }
-        }
-
-        #[derive(Debug)]
-        pub(crate) struct FolderNames;
-
-        impl FolderNames {
-            pub(super) fn sync(&self, _: &Path) -> Result<(), PathError> {
-                Ok(())
-            }
-        }
-    }
+    pub(crate) use crate::log_home;
     pub(crate) mod segment_progress {
         include!(concat!(env!("OUT_DIR"), "/segment_segment_progress.rs"));
     }

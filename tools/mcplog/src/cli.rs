@@ -202,8 +202,8 @@ database_bytes_max, keep_segments_bytes, keep_segments_age_ms, session_idle_ms),
 clock_steps, clock_ahead_ms, quarantine_files, findings (kind, verdict, file,
 offset, bytes, sequence, records, reason, next_step), verdict (sound, attention,
 unreadable, damaged).
-With --plan: limits, segments (segment, file, bytes, fate), expiry (age, size,
-under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
+With --plan: limits, segments (writer, segment, file, bytes, fate), expiry (age,
+size, under_way), kept_since, rows (table, rows), clock_ahead_ms.")]
     Check(CheckArgs),
 
     /// Copy a store, also while a proxy records into it
@@ -247,21 +247,20 @@ A new database takes the place of the old one at the end, in one step: readers
 see the old rows or the new ones, and whatever ends the command before leaves
 all as it was. Of a damaged one, or one with more in it, quarantine/ has a copy;
 `sqlite3 quarantine/store.db.1 .recover` may get more out of it. It takes the
-room of the new database twice, and of such a copy. Refused while a proxy
-records.
+room of the new database twice, and of such a copy. Who records goes on
+meanwhile; what comes is folded afterwards.
 
 The new database keeps what the old one was told to keep, and what had expired
 there does not come back from the log, unless --keep or --max-size is told anew.
 
-Exit codes: 0 done, 1 not done (rows would be lost, the store is in use, an
-error), 130 interrupted.
+Exit codes: 0 done, 1 not done (rows would be lost, an error), 130 interrupted.
 
-JSON fields: from (rows, log, salvage), found. From rows: requests, sessions,
-rollups, folded_records. Otherwise: requests, sessions, salvaged_requests,
-segments, records_before_log, expired_requests, kept_since, limits, limits_from
-(told, old_database, unknown), losses, moved_to. `found`, and the object of
---dry-run and of a refusal: action (rows, log, salvage), database, log, losses,
-in_use.")]
+JSON fields: from (rows, log, salvage), found, left_logs. From rows: requests,
+sessions, rollups, folded_records. Otherwise: requests, sessions,
+salvaged_requests, segments, records_before_log, expired_requests, kept_since,
+limits, limits_from (told, old_database, unknown), losses, moved_to. `found`,
+and the object of --dry-run and of a refusal: action (rows, log, salvage),
+database, log, losses, in_use.")]
     Rebuild(RebuildArgs),
 
     /// Record events from JSON lines, over the same path that the proxy uses
@@ -313,13 +312,13 @@ listed are ignored.
 
 Times are Unix milliseconds UTC of the years 2000 to 2099, latencies
 microseconds, sizes bytes, all of them whole numbers. What is packed with gzip
-or zstd is unpacked. Blank lines are skipped, and what a log says of itself (gap,
-clock_step, writer_began, writer_ended: `wal-inspect dump --json` prints it). A
-bad line (no JSON, an unknown type, a missing or wrong field, a time in seconds,
-more than 16 MiB) is reported with its number and left out; the rest goes on,
-and the exit code is 2. The same request_id is kept once, so that importing a
-file twice does no harm. On Ctrl-C, what was read until then is kept, and the
-exit code is 130. Others may record into the same store meanwhile.";
+or zstd is unpacked. Blank lines are skipped, and what a log says of itself
+(gap, clock_step, writer_began, writer_ended: `wal-inspect dump --json` prints
+it). A bad line (no JSON, an unknown type, a missing or wrong field, a time in
+seconds, more than 16 MiB) is reported with its number and left out; the rest
+goes on, and the exit code is 2. The same request_id is kept once, so that
+importing a file twice does no harm. On Ctrl-C, what was read until then is
+kept, and the exit code is 130. Others may record into the same store meanwhile.";
 
 #[cfg(test)]
 mod tests {

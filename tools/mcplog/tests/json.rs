@@ -7,6 +7,7 @@ mod running;
 
 use common::Fixture;
 use json_page::JsonPage;
+use mcplog::segment::format::{FORMAT_VERSION, HEADER_BYTES};
 use serde_json::Value;
 use std::ffi::OsStr;
 
@@ -59,11 +60,11 @@ const CHECK: &str = "in_use segments log_bytes records unfolded_records lost_rec
 const LIMITS: &str = "keep_rows_age_ms database_bytes_max keep_segments_bytes keep_segments_age_ms session_idle_ms";
 const PLAN: &str = "limits segments expiry kept_since rows clock_ahead_ms";
 const CHECK_FINDING: &str = "kind verdict file offset bytes sequence records reason next_step";
-const REBUILD_FROM_ROWS: &str = "from requests sessions rollups folded_records found";
+const REBUILD_FROM_ROWS: &str = "from requests sessions rollups folded_records left_logs found";
 const REBUILD_FROM_LOG: &str = "from requests sessions salvaged_requests segments records_before_log expired_requests \
-                                kept_since limits limits_from losses moved_to found";
+                                kept_since limits limits_from losses left_logs moved_to found";
 /// What a rebuild finds, and the parts of that.
-const REBUILD_FOUND: [(&str, &str); 7] = [
+const REBUILD_FOUND: [(&str, &str); 8] = [
     ("mcplog rebuild: found", "action database log losses in_use"),
     ("mcplog rebuild: database", "file state reason folded_records tables"),
     ("mcplog rebuild: tables", "table rows at_most from_ts to_ts unreadable only_here unreadable_only_here"),
@@ -71,8 +72,9 @@ const REBUILD_FOUND: [(&str, &str); 7] = [
     (
         "mcplog rebuild: log",
         "logs segments quarantined_segments records waiting_records records_before_log holes damaged_places \
-         unreadable_files",
+         unreadable_files left_logs",
     ),
+    ("mcplog rebuild: left logs", "writer file reason"),
     ("mcplog rebuild: losses", "table rows at_most from_ts to_ts unreadable"),
     ("mcplog rebuild: holes", "writer first_record last_record folded"),
 ];
@@ -100,7 +102,7 @@ fn check(page: &JsonPage, heading: &str, members: &str, object: &Value) {
 /// Holds what a rebuild found against the page.
 #[track_caller]
 fn check_found(page: &JsonPage, found: &Value) {
-    let [whole, database, tables, rows, log, losses, holes] = REBUILD_FOUND;
+    let [whole, database, tables, rows, log, left, losses, holes] = REBUILD_FOUND;
     check(page, whole.0, whole.1, found);
     check(page, database.0, database.1, &found["database"]);
     for table in found["database"]["tables"].as_array().expect("a list") {
@@ -110,6 +112,9 @@ fn check_found(page: &JsonPage, found: &Value) {
     }
     check(page, log.0, log.1, &found["log"]);
     check(page, rows.0, rows.1, &found["log"]["records"]);
+    for log in found["log"]["left_logs"].as_array().expect("a list") {
+        check(page, left.0, left.1, log);
+    }
     for loss in found["losses"].as_array().expect("a list") {
         check(page, losses.0, losses.1, loss);
     }
@@ -120,21 +125,25 @@ fn check_found(page: &JsonPage, found: &Value) {
 
 #[test]
 fn a_rebuild_that_is_refused_says_what_it_found_as_the_page_lists_it() {
-    let (page, fixture) = (JsonPage::read(), Fixture::new());
-    for number in 0..3 {
-        let file = fixture.root.path().join(format!("{number}.jsonl"));
-        std::fs::write(&file, common::request_line(number)).unwrap();
-        fixture.run(&format!("ingest --keep-segments {}", file.display())).ok();
-    }
-    let mut segments = fixture.segments();
-    segments.sort();
-    assert!(segments.len() > 2);
-    std::fs::remove_file(&segments[1]).unwrap();
+    let (page, fixture) = (JsonPage::read(), Fixture::with_long_log());
+    let long = fixture.segments();
+    // Another writer's log, which waits for a newer build.
+    let file = fixture.root.path().join("newer.jsonl");
+    std::fs::write(&file, common::request_line(9_000)).unwrap();
+    fixture.run(&format!("ingest --keep-segments {}", file.display())).ok();
+    let waiting = fixture.segments().into_iter().find(|path| !long.contains(path)).unwrap();
+    let mut newer = std::fs::read(&waiting).unwrap();
+    let header = *mcplog::segment::SegmentReader::open(&waiting).unwrap().header();
+    newer[..HEADER_BYTES].copy_from_slice(&header.encode_as(FORMAT_VERSION + 1));
+    std::fs::write(&waiting, newer).unwrap();
+    std::fs::remove_file(&long[1]).unwrap();
     let refused = fixture.run("rebuild --from-log --json");
     assert_eq!(refused.code, 1, "{}", refused.stderr);
     let found: Value = serde_json::from_str(&refused.stdout).unwrap();
     check_found(&page, &found);
     assert!(!found["losses"].as_array().unwrap().is_empty() && !found["log"]["holes"].as_array().unwrap().is_empty());
+    let found = &found["log"]["left_logs"];
+    assert!(!found.as_array().unwrap().is_empty(), "{found}");
     let looked = fixture.run("rebuild --from-log --json --dry-run");
     assert_eq!((looked.code, &looked.stdout), (1, &refused.stdout));
     assert_eq!(fixture.run("rebuild --dry-run --json").json()[0]["action"], "rows");
@@ -190,7 +199,7 @@ fn what_other_commands_print_is_what_the_page_lists() {
         let plan = fixture.run(&format!("check --plan --json {config}")).json().swap_remove(0);
         check(&page, "mcplog check --plan", PLAN, &plan);
         check(&page, "mcplog check: limits", LIMITS, &plan["limits"]);
-        check(&page, "mcplog check --plan: segments", "segment file bytes fate", &plan["segments"][0]);
+        check(&page, "mcplog check --plan: segments", "writer segment file bytes fate", &plan["segments"][0]);
         for rows in plan["rows"].as_array().unwrap() {
             check(&page, "mcplog check --plan: rows", "table rows", rows);
         }

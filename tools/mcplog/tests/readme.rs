@@ -51,6 +51,16 @@ fn the_query_import_and_log_commands_work_as_the_readme_shows_them() {
     std::fs::write(dir.path().join("events.jsonl"), EVENTS).unwrap();
     let imported = run(dir.path(), ingest[0]);
     assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+    // The log is there for as long as somebody records: what the import left is folded, and gone.
+    let mut recording = command(dir.path(), "mcplog ingest -").stdin(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(recording.stdin.as_mut().unwrap(), EVENTS.as_bytes()).unwrap();
+    let wal_dir = mcplog_dir(dir.path()).join("wal");
+    let has_log = || std::fs::read_dir(&wal_dir).is_ok_and(|found| found.flatten().any(|entry| is_log(&entry.path())));
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !has_log() {
+        assert!(std::time::Instant::now() < deadline, "nothing is recorded");
+        std::thread::yield_now();
+    }
     for line in others {
         if line.starts_with("wal-inspect ") && !program("wal-inspect").exists() {
             let strict = std::env::var_os("CI").is_some() || std::env::var_os("MCPLOG_E2E").is_some();
@@ -63,6 +73,18 @@ fn the_query_import_and_log_commands_work_as_the_readme_shows_them() {
         // What the commands with `--since` are asked about is long ago.
         assert!(line.contains("--since") || !output.stdout.is_empty(), "{line} printed nothing");
     }
+    drop(recording.stdin.take());
+    assert!(recording.wait().unwrap().success());
+}
+
+/// Where the store is that the commands mean who are told no other.
+fn mcplog_dir(home: &Path) -> PathBuf {
+    home.join(".local/share/mcplog")
+}
+
+/// Whether it is the folder of a log, and no longer one that is being made.
+fn is_log(path: &Path) -> bool {
+    path.join("000000000001.seg").exists() && !path.display().to_string().contains("/.new-")
 }
 
 #[test]

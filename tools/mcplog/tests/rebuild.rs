@@ -51,19 +51,28 @@ fn wrecked_sums_are_right_again_after_a_rebuild() {
     assert_ne!(mcplog(&dir, &["sessions", "--json"]), sessions);
     assert_eq!(rollups(&dir), (0, 0));
     let (text, _, code) = mcplog(&dir, &["rebuild", "--json"]);
-    let made = r#"{"from":"rows","requests":400,"sessions":1,"rollups":1,"folded_records":0,"found":{"action":"rows","#;
-    assert!(text.starts_with(made) && code == 0, "{text}");
+    let made = r#"{"from":"rows","requests":400,"sessions":1,"rollups":1,"folded_records":0,"left_logs":[],"found":{"#;
+    assert!(text.starts_with(made) && text.contains(r#""action":"rows""#) && code == 0, "{text}");
     assert_eq!((mcplog(&dir, &["sessions", "--json"]), rollups(&dir)), (sessions, cells));
 }
 
 #[test]
-fn a_rebuild_is_refused_while_the_store_is_open_and_where_there_is_none() {
+fn a_rebuild_takes_its_turn_while_the_store_is_open_and_is_refused_where_there_is_none() {
     let dir = tempfile::tempdir().unwrap();
-    let open = store(&dir.path().join("data"));
-    let (_, error, code) = mcplog(&dir.path().join("data"), &["rebuild"]);
-    assert_eq!(code, 1);
-    assert!(error.contains(&std::process::id().to_string()), "{error}");
-    drop(open);
+    let data = dir.path().join("data");
+    let open = store(&data);
+    let (text, error, code) = mcplog(&data, &["rebuild", "--dry-run", "--json"]);
+    assert!(code == 0 && text.contains(r#""in_use":true"#), "{text}{error}");
+    for (number, arguments) in [&["rebuild"][..], &["rebuild", "--from-log", "--accept-loss"]].into_iter().enumerate() {
+        let (text, error, code) = mcplog(&data, arguments);
+        assert_eq!((code, error.as_str()), (0, ""), "{text}");
+        // Who records goes on, and folds again.
+        let id = format!("later {number}");
+        open.recorder().record(Request::new(&id, 1_760_000_000_000, "files", "ping"));
+        open.wait_folded(PATIENCE).expect("folded");
+        assert!(mcplog(&data, &["logs", "--json", "--limit", "0"]).0.contains(&id));
+    }
+    assert!(open.shutdown(PATIENCE).health.is_ok());
     let nowhere = dir.path().join("nowhere");
     assert_eq!(mcplog(&nowhere, &["rebuild"]).2, 1);
     assert!(!nowhere.exists());
@@ -115,8 +124,12 @@ fn a_rebuild_says_which_limits_it_applied_and_what_did_not_come_back() {
     assert!(!text.contains("not known"), "{text}");
     // Nobody can ask a database that is none.
     std::fs::write(dir.join("store.db"), "no database").unwrap();
-    let (text, _, code) = mcplog(&dir, &["rebuild", "--keep", "30d", "--keep-segments=1GiB"]);
-    assert_eq!((code, requests()), (0, 1), "{text}");
+    let told = ["rebuild", "--keep", "30d", "--keep-segments=1GiB"];
+    let (_, error, code) = mcplog(&dir, &told);
+    assert!(code == 1 && error.contains("all that only store.db has"), "which logs it had folded: {error}");
+    let (text, error, code) = mcplog(&dir, &[&told[..], &["--accept-loss"]].concat());
+    assert_eq!(code, 0, "{text}{error}");
+    assert_eq!(requests(), 1, "{text}");
     assert!(text.contains("the store keeps requests of 30d; 1.0 GiB of folded log\n"), "{text}");
     assert!(text.contains("what it was told before is not known"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80 || line.contains("quarantine/")), "{text}");
@@ -173,7 +186,7 @@ fn a_disk_without_room_leaves_everything_as_it_was() {
         let files = walk(dir);
         files
             .into_iter()
-            .filter(|path| !path.ends_with("LOCK"))
+            .filter(|path| !["LOCK", "FOLD", "FOLD.want"].iter().any(|lock| path.ends_with(lock)))
             .map(|path| (path.clone(), std::fs::read(path).unwrap()))
     };
     let before: Vec<_> = files(&dir).collect();

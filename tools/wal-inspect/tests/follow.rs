@@ -4,6 +4,7 @@ mod fixture;
 
 use fixture::{Log, PATIENCE, Running, STORE, patch};
 use mcplog::{Request, SyncPolicy};
+use mcplog_fixture::Blocker;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -106,6 +107,8 @@ fn sequences(objects: &[Value]) -> Vec<u64> {
 #[test]
 fn a_writer_at_full_speed_is_followed_without_a_gap_over_many_rotations() {
     let running = Running::new();
+    // What is folded leaves the log, however far who follows has come.
+    let _blocker = Blocker::new(&running);
     let mut following = Following::start(running.dir(), &["-n", "100000"]);
     const RECORDS: u64 = 60_000;
     running.record(1..=RECORDS);

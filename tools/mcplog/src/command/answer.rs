@@ -42,9 +42,9 @@ impl Answered {
 }
 
 impl Answer {
-    /// Opens the store in `dir`, after what waits there is folded if that was asked for, or if nobody else folds it, and finds
-    /// out what an answer about `time_range` lacks. Before anything is read: what is folded from then on may be in the answer, and nothing else that
-    /// the answer lacks is left out.
+    /// Opens the store in `dir`, after what waits there is folded if that was asked for, or if nobody else folds it, and
+    /// finds out what an answer about `time_range` lacks. Before anything is read: what is folded from then on may be in
+    /// the answer, and nothing else that the answer lacks is left out.
     pub(super) fn begin(
         dir: &Path,
         fold: &FoldArgs,
@@ -61,9 +61,14 @@ impl Answer {
         let mut completeness = mcplog::completeness(&query, time_range)?;
         if !fold.fold && completeness.is_behind && !completeness.in_use {
             drop(query);
-            fold_for_a_moment(dir, &Waiting::found(dir, completeness));
+            let is_let_go = fold_for_a_moment(dir, &Waiting::found(dir, completeness));
             query = Query::open(dir)?;
             completeness = mcplog::completeness(&query, time_range)?;
+            if !is_let_go {
+                // What is seen of it is this process, which ends with the answer.
+                completeness.in_use = false;
+                completeness.is_behind |= completeness.unfolded_records != Some(0);
+            }
         }
         Ok(Self { query, completeness, time_range })
     }

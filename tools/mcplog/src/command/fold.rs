@@ -86,19 +86,22 @@ pub(super) fn fold_first(dir: &Path, interrupt: &Interrupt, err: &mut dyn Write)
 }
 
 /// The same for a question that did not ask for it: for a moment only, where the store is whose who asks, and silently. What
-/// can't be folded then waits, as the answer says.
-pub(super) fn fold_for_a_moment(dir: &Path, waiting: &Waiting) {
+/// can't be folded then waits, as the answer says. Whether the store is let go of again: folding that somebody keeps from
+/// getting on may last longer.
+pub(super) fn fold_for_a_moment(dir: &Path, waiting: &Waiting) -> bool {
     let is_owner = std::fs::metadata(dir).is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw());
     let began = Instant::now();
     let is_folded = || !waiting.left().is_ok_and(|left| left > 0);
     if !is_owner || is_folded() {
-        return;
+        return true;
     }
-    let Ok(store) = Store::open(config(dir)) else { return };
+    let Ok(store) = Store::open(config(dir)) else { return true };
     while !is_folded() && began.elapsed() < MOMENT {
         std::thread::sleep(LOOK_UP_SOON);
     }
+    let closing = Instant::now();
     store.shutdown(SHUTDOWN_SOON);
+    closing.elapsed() < SHUTDOWN_SOON
 }
 
 /// Says nothing of any limit, so that the store goes by what it was last told.

@@ -1,13 +1,15 @@
 //! `mcplog rebuild`: makes the database anew, from its rows, or from the log and what can be read of it.
 //!
-//! Runs on the main thread, as the only writer of the store meanwhile. It says what it found before it does anything.
+//! Runs on the main thread, as the only one who folds meanwhile. It says what it found before it does anything.
 
 use super::limits;
 use super::rebuild_plan::{self, show_plan};
 use crate::arguments::RebuildArgs;
 use crate::error::{CliError, EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK};
 use mcplog::Config;
-use mcplog::rebuild::{LimitsFrom, Rebuild, RebuildError, RebuildPlan, RebuildStep, Rebuilt, RefoldReport, Source};
+use mcplog::rebuild::{
+    LeftLog, LimitsFrom, Rebuild, RebuildError, RebuildPlan, RebuildStep, Rebuilt, RefoldReport, Source,
+};
 use mcplog_terminal::interrupt::{Interrupt, outlive_terminal};
 use mcplog_terminal::json;
 use mcplog_terminal::output::complain;
@@ -63,10 +65,6 @@ pub(crate) fn run(args: &RebuildArgs, view: &View, out: &mut dyn Write) -> Resul
         return Ok(EXIT_ERROR);
     }
     let Some(rebuild) = rebuild else {
-        if plan.in_use {
-            complain("the store is in use; stop what records into it, and rebuild then");
-            return Ok(EXIT_ERROR);
-        }
         if !args.json {
             writeln!(out, "{}\nnothing was changed (--dry-run)", rebuild_plan::intention(&plan))?;
         }
@@ -129,7 +127,7 @@ fn show(rebuilt: &Rebuilt, view: &View, out: &mut dyn Write) -> Result<(), CliEr
             if report.folded_records > 0 {
                 writeln!(out, "folded {} that waited in the log", counted(report.folded_records, "record"))?;
             }
-            Ok(())
+            show_left(&report.left_logs, out)
         }
         _ => Ok(()),
     }
@@ -161,6 +159,13 @@ fn show_refolded(report: &RefoldReport, view: &View, out: &mut dyn Write) -> Res
         if report.losses.iter().any(|loss| loss.unreadable) {
             writeln!(out, "`sqlite3 {path} .recover` may get more out of it")?;
         }
+    }
+    show_left(&report.left_logs, out)
+}
+
+fn show_left(logs: &[LeftLog], out: &mut dyn Write) -> Result<(), CliError> {
+    for log in logs {
+        writeln!(out, "{}", escape(&rebuild_plan::left(log)))?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Pure.
 
 use crate::error::CliError;
-use mcplog::rebuild::{Action, DatabaseHoldings, DatabaseState, Hole, LogHoldings, Loss, RebuildPlan, RowSum};
+use mcplog::rebuild::{Action, DatabaseHoldings, DatabaseState, Hole, LeftLog, LogHoldings, Loss, RebuildPlan, RowSum};
 use mcplog_terminal::text::{escape, wrap};
 use mcplog_terminal::units::{count, counted};
 use mcplog_terminal::view::View;
@@ -46,6 +46,13 @@ pub(super) fn intention(plan: &RebuildPlan) -> &'static str {
 /// Why nothing is done, and what to do.
 pub(super) fn refusal(plan: &RebuildPlan, from_log: bool, view: &View) -> String {
     let lost: Vec<_> = plan.losses.iter().map(|loss| lost(loss, view)).collect();
+    if plan.database.state == DatabaseState::Foreign {
+        return format!(
+            "nothing was changed, because store.db is another store's, and has {}. Move it to that store, and rebuild then; \
+             --accept-loss makes a new one in its place, and keeps a copy of it in quarantine/",
+            lost.join("; ")
+        );
+    }
     let can_be_kept = from_log && plan.losses.iter().any(|loss| !loss.unreadable);
     let instead = if can_be_kept {
         "`mcplog rebuild` without --from-log keeps what the database has; "
@@ -63,7 +70,7 @@ fn database(database: &DatabaseHoldings, view: &View) -> Vec<String> {
     let state = match database.state {
         DatabaseState::Missing => "there is none".to_owned(),
         DatabaseState::Sound => "sound".to_owned(),
-        DatabaseState::Foreign => "of another store: it stays in quarantine/ as it is".to_owned(),
+        DatabaseState::Foreign => "of another store".to_owned(),
         DatabaseState::Unreadable => "damaged, and nothing of it can be read".to_owned(),
         DatabaseState::OtherVersion => "of another version".to_owned(),
         _ => "damaged".to_owned(),
@@ -119,7 +126,13 @@ fn log(log: &LogHoldings, is_folded_known: bool, view: &View) -> Vec<String> {
         let files = counted(log.unreadable_files, "file");
         sentences.push(format!("{files} can't be read at all: nobody knows what they hold"));
     }
+    sentences.extend(log.left_logs.iter().map(left));
     sentences
+}
+
+/// That a log stays as it is, from which file on, and why.
+pub(super) fn left(left: &LeftLog) -> String {
+    format!("the log of writer {} waits at {}: {}", left.writer, left.file.display(), left.reason)
 }
 
 /// That records are missing, which, and what became of them.
@@ -139,8 +152,11 @@ fn holes(holes: &[Hole], folded: bool, fate: &str) -> Option<String> {
 }
 
 fn lost(loss: &Loss, view: &View) -> String {
-    if loss.table == "store.db" && loss.rows.rows == 0 {
+    if loss.table == "store.db" && loss.rows.rows == 0 && loss.unreadable {
         return "all that only store.db has, of which nothing can be read".to_owned();
+    }
+    if loss.table == "store.db" && loss.rows.rows == 0 && !loss.unreadable {
+        return "no rows".to_owned();
     }
     let rows = rows(loss.rows, loss.names, view);
     match loss.unreadable {

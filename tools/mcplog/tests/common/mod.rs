@@ -72,6 +72,19 @@ impl Fixture {
         fixture
     }
 
+    /// A store that keeps its log, which one writer wrote: three segments at least, of many long requests.
+    pub(crate) fn with_long_log() -> Self {
+        let fixture = Self::new();
+        let message = "x".repeat(480);
+        let lines: String = (0..4_000).map(|number| failed_line(number, &message) + "\n").collect();
+        let file = fixture.root.path().join("events.jsonl");
+        std::fs::write(&file, lines).unwrap();
+        let line = [OsStr::new("ingest"), OsStr::new("--keep-segments"), file.as_os_str()];
+        Run::from(fixture.command(line).output().unwrap()).ok();
+        assert!(fixture.segments().len() > 2, "{:?}", fixture.segments());
+        fixture
+    }
+
     pub(crate) fn dir(&self) -> PathBuf {
         self.root.path().join("data")
     }
@@ -164,6 +177,11 @@ pub(crate) fn request_line(number: u64) -> String {
     format!(
         r#"{{"type":"request","request_id":"r{number}","ts":{ts},"proxy":"p","method":"ping","latency_us":1,"status":"ok"}}"#
     )
+}
+
+/// A request line of a request that failed, and why.
+fn failed_line(number: u64, message: &str) -> String {
+    request_line(number).replace(r#""status":"ok""#, &format!(r#""status":"error","error_msg":"{message}""#))
 }
 
 /// Whether a line of JSON says how complete an answer is.

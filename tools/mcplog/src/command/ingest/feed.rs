@@ -47,6 +47,8 @@ pub(crate) fn run(args: &IngestArgs, out: &mut dyn Write) -> Result<u8, CliError
     args.limits.tell(&mut config);
     config.min_free_bytes = args.min_free;
     (config.is_import, config.program) = (true, Some("mcplog ingest".to_owned()));
+    // Nothing of what is read could be folded.
+    mcplog::plan::expect_own_database(&args.store.dir).map_err(|error| CliError::Failed(error.to_string()))?;
     let store = Store::open(config).map_err(|error| CliError::Failed(error.to_string()))?;
     let batches = reader::spawn(input).map_err(|error| failed("start the reader", &error))?;
 

@@ -1,11 +1,12 @@
 //! The lock `LOCK` of a store's directory: every process that has the store open for recording shares it.
 //!
 //! It keeps out processes of earlier builds, which take it for themselves alone, and lets them keep this one out: their log
-//! has one writer. Taken on the thread that opens the store, and held until the last of its threads has ended.
+//! has one writer. Who brings the database up to date has it alone for that long, so that nobody goes on with tables that it
+//! may not know. Taken on the thread that opens the store, and held until the last of its threads has ended.
 
-use crate::ground::error::OpenError;
-use crate::ground::fold_holder::pid_namespace;
-use crate::ground::lock_file::{LockFile, Sharing, TriedLock};
+use super::error::{OpenError, PathError};
+use super::fold_holder::pid_namespace;
+use super::lock_file::{LockFile, Sharing, TriedLock};
 use std::io::Read;
 use std::path::Path;
 
@@ -15,15 +16,33 @@ const NAME: &str = "LOCK";
 
 /// Held as long as this process may record into the store.
 #[derive(Debug)]
-pub(super) struct StoreLock {
-    _lock: LockFile,
+pub(crate) struct StoreLock {
+    lock: LockFile,
+}
+
+/// No other process has the store open, and none can open it. Dropping it lets others in again.
+#[derive(Debug)]
+pub(crate) struct Alone<'a> {
+    lock: &'a LockFile,
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.share_again() {
+            // It is shared again at the next attempt to be alone; others have their own.
+            tracing::error!(%error, "the lock of the store is not shared any more");
+        }
+    }
 }
 
 impl StoreLock {
     /// Takes the lock of the store in `dir`, which is there.
-    pub(super) fn share(dir: &Path) -> Result<Self, OpenError> {
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`]: a process has it alone.
+    pub(crate) fn share(dir: &Path) -> Result<Self, OpenError> {
         match LockFile::try_take(&dir.join(NAME), Sharing::Shared)? {
-            TriedLock::Taken(lock) => Ok(Self { _lock: lock }),
+            TriedLock::Taken(lock) => Ok(Self { lock }),
             TriedLock::Held(file) => {
                 // The pid is a courtesy; without it the message says "another process".
                 let (pid, pid_elsewhere) = match Holder::read(file) {
@@ -32,6 +51,26 @@ impl StoreLock {
                 };
                 Err(OpenError::Locked { dir: dir.to_owned(), pid, pid_elsewhere })
             }
+        }
+    }
+
+    /// Has the lock alone, for what only a process may do that is alone; `None`: another one has the store open. Only who holds
+    /// the fold lock may try.
+    ///
+    /// # Errors
+    /// As for [`LockFile::try_alone`].
+    pub(crate) fn alone(&self) -> Result<Option<Alone<'_>>, PathError> {
+        Ok(self.lock.try_alone()?.then_some(Alone { lock: &self.lock }))
+    }
+
+    /// The same for a process that does not have the store in `dir` open.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(crate) fn take_alone(dir: &Path) -> Result<Option<Self>, PathError> {
+        match LockFile::try_take(&dir.join(NAME), Sharing::Exclusive)? {
+            TriedLock::Taken(lock) => Ok(Some(Self { lock })),
+            TriedLock::Held(_) => Ok(None),
         }
     }
 }
@@ -82,6 +121,22 @@ mod tests {
         assert!(matches!(earlier(), TriedLock::Held(_)));
         drop(second);
         assert!(matches!(earlier(), TriedLock::Taken(_)));
+    }
+
+    #[test]
+    fn who_is_alone_keeps_others_out_until_that_is_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, second) = (StoreLock::share(dir.path()).unwrap(), StoreLock::share(dir.path()).unwrap());
+        assert!(first.alone().unwrap().is_none() && StoreLock::take_alone(dir.path()).unwrap().is_none());
+        drop(second);
+        let alone = first.alone().unwrap().unwrap();
+        assert!(matches!(StoreLock::share(dir.path()), Err(OpenError::Locked { .. })));
+        drop(alone);
+        assert!(StoreLock::take_alone(dir.path()).unwrap().is_none(), "it has the store open still");
+        drop((StoreLock::share(dir.path()).unwrap(), first));
+        let alone = StoreLock::take_alone(dir.path()).unwrap().unwrap();
+        assert!(matches!(StoreLock::share(dir.path()), Err(OpenError::Locked { .. })));
+        drop(alone);
     }
 
     #[test]
