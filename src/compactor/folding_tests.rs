@@ -297,6 +297,41 @@ fn what_is_kept_lies_beside_the_logs_and_the_oldest_goes_first_whoever_wrote_it(
 }
 
 #[test]
+fn a_folder_that_comes_back_with_more_in_it_is_folded_by_its_numbers() {
+    let scene = Scene::new();
+    let mut writer = ScriptedWriter::begin(&scene, 7);
+    let mut names = writer.record(3);
+    let (path, folder) = (writer.folder.join("000000000001.seg"), writer.folder.clone());
+    let shorter = std::fs::read(&path).unwrap();
+    names.extend(writer.record(4));
+    let whole = std::fs::read(&path).unwrap();
+    writer.die();
+    std::fs::write(&path, shorter).unwrap();
+    scene.fold_all();
+    assert_eq!(scene.requests(), names[..3]);
+    assert_eq!(scene.entries("wal"), [""; 0]);
+    // A backup is put back.
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(&path, whole).unwrap();
+    scene.fold_all();
+    assert_eq!(scene.requests(), names);
+    assert_eq!(scene.entries("wal"), [""; 0]);
+}
+
+#[test]
+fn the_file_of_a_record_that_can_not_be_decoded_goes_to_quarantine() {
+    let scene = Scene::new();
+    let mut writer = ScriptedWriter::begin(&scene, 7);
+    writer.record(3);
+    writer.append_bytes(&[0, 1, 2]);
+    let folder = writer.id.to_string();
+    writer.die();
+    scene.fold_all();
+    assert_eq!(scene.rows("SELECT count(*) FROM quarantine WHERE sequence IS NOT NULL"), ["1"]);
+    assert_eq!(scene.entries(format!("quarantine/{folder}")), ["000000000001.seg", "000000000001.seg.json"]);
+}
+
+#[test]
 fn something_else_in_a_dead_writers_folder_stays_and_is_named() {
     let scene = Scene::new();
     let mut writer = ScriptedWriter::begin(&scene, 1);

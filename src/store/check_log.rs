@@ -153,7 +153,8 @@ impl LogCheck<'_> {
             let text = format!("{more} more records can't be decoded");
             findings.push(file.foresee(Finding::new(FindingKind::UndecodableRecord, path, text)));
         }
-        let ends = segment.map(|segment| segment.end_findings(path, examined.may_be_active(file)));
+        let ends =
+            segment.map(|segment| segment.end_findings(path, examined.has_living_tail() && !places.is_kept(file)));
         findings.extend(ends.into_iter().flatten().map(|finding| file.foresee(finding)));
     }
 }

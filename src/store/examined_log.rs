@@ -191,6 +191,12 @@ impl ExaminedLog {
         if first > last { 0 } else { last - first + 1 - self.log.numbers.count_within(first, last) }
     }
 
+    /// Whether what is no frame at the end of a segment is nothing to say: its writer lives, and writes again elsewhere what
+    /// a failed sync left in doubt.
+    pub(super) fn has_living_tail(&self) -> bool {
+        self.is_living != Some(false)
+    }
+
     /// Whether the file is one that its writer may still write to.
     pub fn may_be_active(&self, file: &LogFile) -> bool {
         self.is_living != Some(false) && self.log.files.last().is_some_and(|last| last.file == file.file)

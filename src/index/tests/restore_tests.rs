@@ -41,7 +41,7 @@ const BROUGHT: [(&str, &str); 10] = [
     ),
     (
         "quarantine",
-        "SELECT WRITER, segment, offset, bytes, sequence, reason, noted_at, payload FROM quarantine AS t ORDER BY offset",
+        "SELECT WRITER, segment, offset, bytes, sequence, reason, noted_at, payload, unknown_records FROM quarantine AS t ORDER BY offset",
     ),
     ("age_clock", "SELECT * FROM age_clock"),
     (

@@ -7,8 +7,11 @@ use crate::ground::position::{SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::sabotage;
 use crate::index::connection::LONG_WAL_BYTES;
 use crate::query::database::Query;
+use crate::record::LEVEL;
 use crate::segment::directory::file_name;
-use crate::segment::format::{FRAMES_OFFSET, MARK_BYTES, MARK_OFFSETS, Mark, SegmentHeader};
+use crate::segment::folder_birth::NewFolder;
+use crate::segment::format::{FRAMES_OFFSET, LogIdentity, MARK_BYTES, MARK_OFFSETS, Mark, SegmentHeader};
+use crate::segment::writer::PreparedSegment;
 use crate::store::check::CheckReport;
 use crate::store::store::Store;
 use std::collections::BTreeSet;
@@ -519,4 +522,33 @@ fn a_segment_in_quarantine_under_another_name_is_told_with_what_gets_its_records
     let mut watch = |_, _| std::ops::ControlFlow::Continue(());
     crate::rebuild::rebuild(&fixture.config, crate::rebuild::Source::Log, &mut watch).unwrap();
     assert_eq!((requests(fixture.dir()), check(fixture.dir()).verdict), (EVENTS, Severity::Sound));
+}
+
+#[test]
+fn the_tail_of_a_segment_that_a_living_writer_left_unsealed_is_nothing_to_say_until_it_is_dead() {
+    let fixture = Fixture::new();
+    drop(Store::open(fixture.config.clone()).unwrap());
+    let store = crate::store::store_identity::read(fixture.dir()).unwrap().unwrap();
+    let writer = WriterId([7; 16]);
+    let (folder, lock) = NewFolder::create(&make_dir(&fixture.wal()), store, writer).unwrap().into_place().unwrap();
+    // The sync of the first one failed, and the second one goes on.
+    let left: Vec<_> = [(1, 1), (2, 3)]
+        .into_iter()
+        .map(|(id, base)| {
+            let log = LogIdentity { store, writer, needs: LEVEL };
+            let prepared = PreparedSegment::create(&folder.path, SegmentId(id), 64 * 1024).unwrap();
+            let (mut writer, syncer) = prepared.activate(log, Sequence(base), 5).unwrap();
+            [1, 2].map(|number| writer.append(format!("record {number}").as_bytes()).unwrap());
+            (writer, syncer)
+        })
+        .collect();
+    let first = folder.path.join(file_name(SegmentId(1)));
+    segment::patch(&first, u64::from(segment::frames(&first).1.end.0), &[0xee; 40]);
+    let is_torn = || {
+        let found = crate::check(fixture.dir(), false, |_| {}).unwrap().findings;
+        found.iter().any(|finding| finding.kind == FindingKind::TornTail)
+    };
+    assert!(!is_torn());
+    drop((left, lock));
+    assert!(is_torn());
 }
