@@ -7,8 +7,6 @@ use std::ops::Range;
 
 /// The seeds, and what is open.
 pub const KNOWN_DISAGREEMENTS: &[(u64, &str)] = &[
-    (53, "a living writer's segment that is not his last ends in other bytes: torn for check, not for verify"),
-    (89, "a living writer's segment that is not his last ends in other bytes: torn for check, not for verify"),
     (132, "without a database, a log of which nothing is read but another store's file: it is noted as folded"),
     (144, "a forged base sequence behind a hole of a living writer: folded on, where the model waits"),
     (189, "one segment id in wal/ and in kept/: rebuild counts a record as lost that the model has"),
