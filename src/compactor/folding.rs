@@ -196,11 +196,12 @@ impl Folding {
         let cleaned = self.clean_up(finishing, folded, asked.is_some(), time);
         stepped?;
         let expired = cleaned == CleanUp::More;
+        // Who is told that it is done asks what it was.
+        self.handles.progress.set_expired(self.index.expired());
         // Not where none was tried: a copy that was in the way may have ended since.
         if let Some(asked) = asked.filter(|_| !folded && cleaned == CleanUp::Done && !self.index.is_copying()) {
             self.handles.progress.set_expiry_done(asked);
         }
-        self.handles.progress.set_expired(self.index.expired());
         self.index.copy_on_schedule();
         self.handles.health.note(Part::DatabaseWal, self.index.held_note());
         self.handles.health.note(Part::Fold, self.sources.left_alone());
