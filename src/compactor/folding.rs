@@ -8,7 +8,7 @@ use super::fold_error::FoldError;
 use super::fold_interval::{self, Backlog};
 use super::folder_task::Role;
 use super::handles::CompactorHandles;
-use super::log_fronts::settle_fronts;
+use super::log_fronts;
 use super::newer_records::NewerRecords;
 use super::retirement::{RetireError, Retirement};
 use super::round::Round;
@@ -103,7 +103,7 @@ impl Folding {
             tracing::warn!(%error, "what a rebuild left that was broken off stays");
         }
         let mut index = Self::open_index(config, store, handles)?;
-        settle_fronts(&mut index, config, store)?;
+        log_fronts::settle_fronts(&mut index, config, store)?;
         index.note_step_back(handles.clock.now().wall_ms)?;
         if let Some(advice) = index.limits_advice() {
             tracing::warn!("{advice}");
@@ -122,7 +122,7 @@ impl Folding {
             }
             _ => None,
         };
-        Ok(Index::open_by(config, store, &build.schema)?)
+        Ok(Index::open_by(config, store, &build.schema, &|| log_fronts::look(config, store))?)
     }
 
     /// The same with a database that is open.

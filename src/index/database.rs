@@ -14,6 +14,7 @@ use super::remembered_limits;
 use super::row_retention::RowRetention;
 use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
 use super::store_id;
+use super::unknown_fronts::LookForFronts;
 use super::wal_readers::{companion, wal_bytes};
 use crate::ground::config::Config;
 use crate::ground::database_version::{DatabaseVersion, KnownVersions, Preparation, WritePermit};
@@ -58,25 +59,30 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the database of that store in its directory, creating it and bringing it up to date by a build that has these
-    /// tables. Where that [outdates](super::build::Build::outdates) what other processes may know, the caller is alone.
+    /// Opens the database of that store in its directory, creating it beside the logs that `fronts` finds, and bringing it up
+    /// to date by a build that has these tables. Where that [outdates](super::build::Build::outdates) what other processes may know, the caller is alone.
     ///
     /// # Errors
     /// [`OpenError`]. A database of another store is as it was then.
-    pub(crate) fn open_by(config: &Config, store: StoreId, schema: &Schema) -> Result<Self, OpenError> {
-        Self::open_at(config, Some(store), RowRetention::new(&config.limits()).is_limited(), schema)
+    pub(crate) fn open_by(
+        config: &Config,
+        store: StoreId,
+        schema: &Schema,
+        fronts: LookForFronts<'_>,
+    ) -> Result<Self, OpenError> {
+        Self::open_at(config, Some(store), RowRetention::new(&config.limits()).is_limited(), schema, Some(fronts))
     }
 
     /// The same by this build.
     #[cfg(test)]
     pub(crate) fn open(config: &Config, store: StoreId) -> Result<Self, OpenError> {
-        Self::open_by(config, store, &Schema::THIS_BUILD)
+        Self::open_by(config, store, &Schema::THIS_BUILD, &|| Ok(Vec::new()))
     }
 
     /// The same; without a store, of whichever it is. If it has to be created, it `shrinks` when rows go, or keeps their
     /// room for others.
     pub(crate) fn open_as(config: &Config, store: Option<StoreId>, shrinks: bool) -> Result<Self, OpenError> {
-        Self::open_at(config, store, shrinks, &Schema::THIS_BUILD)
+        Self::open_at(config, store, shrinks, &Schema::THIS_BUILD, None)
     }
 
     /// The same, with the tables of that schema.
@@ -85,6 +91,7 @@ impl Index {
         store: Option<StoreId>,
         shrinks: bool,
         schema: &Schema,
+        fronts: Option<LookForFronts<'_>>,
     ) -> Result<Self, OpenError> {
         let path = config.dir.join(DATABASE_NAME);
         create_private_file(&path)?;
@@ -97,7 +104,8 @@ impl Index {
         {
             return Err(IndexError::ForeignStore { path, expected, found }.into());
         }
-        schema.prepare(&mut connection, &path, permit, store)?;
+        let begins = fronts.filter(|_| !has_tables).map(|look| look()).transpose()?;
+        schema.prepare(&mut connection, &path, permit, store, begins.as_deref())?;
         remembered_limits::remember(&connection, config).map_err(failed)?;
         // First the fence: what is read behind it may be newer than it says, and is read once more then.
         let fence = Fence::new(&connection).map_err(failed)?;

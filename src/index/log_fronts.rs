@@ -38,3 +38,41 @@ impl Batch<'_> {
         self.checked(self.transaction.execute("DELETE FROM meta WHERE key = ?1", [KEY])).map(|_| ())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::config::Config;
+    use crate::ground::position::StoreId;
+    use crate::index::migration::Schema;
+
+    #[test]
+    fn where_logs_begin_is_noted_with_the_tables_or_later_once_and_not_where_anything_is_folded() {
+        const STORE: StoreId = StoreId([5; 16]);
+        let (one, two) = (WriterId([1; 16]), WriterId([2; 16]));
+        let begins = vec![(one, Sequence(5)), (two, Sequence(1))];
+        let folded = |index: &Index, writer| index.checkpoint_of(writer).unwrap().map(|found| found.sequence.0);
+        for is_looked_at_once in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let config = Config::new(dir.path());
+            let open = |begins: &[(WriterId, Sequence)]| {
+                Index::open_by(&config, STORE, &Schema::THIS_BUILD, &|| Ok(begins.to_vec())).unwrap()
+            };
+            let mut index = match is_looked_at_once {
+                true => open(&begins),
+                false => Index::open_as(&config, Some(STORE), false).unwrap(),
+            };
+            assert_eq!(index.knows_no_fronts().unwrap(), !is_looked_at_once);
+            if !is_looked_at_once {
+                index.settle_fronts(&begins).unwrap();
+            }
+            // Whoever comes later has no say: what is not there any more is lost.
+            drop(index);
+            let mut index = open(&[(one, Sequence(9)), (two, Sequence(9))]);
+            assert!(!index.knows_no_fronts().unwrap());
+            assert_eq!((folded(&index, one), folded(&index, two)), (Some(4), None));
+            index.settle_fronts(&[(one, Sequence(9))]).unwrap();
+            assert_eq!(folded(&index, one), Some(4));
+        }
+    }
+}

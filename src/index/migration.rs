@@ -19,7 +19,7 @@ use crate::ground::clock::now_ms;
 use crate::ground::database_version::{CALLER_SALT_KEY, KnownVersions, OLDEST_READER_KEY, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError};
 use crate::ground::limits::Limit;
-use crate::ground::position::StoreId;
+use crate::ground::position::{Sequence, StoreId, WriterId};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -93,7 +93,8 @@ impl Schema {
         migrations: MIGRATIONS,
     };
 
-    /// Creates the tables of the database at `path`, which is of that store, or brings them up to date.
+    /// Creates the tables of the database at `path`, which is of that store, beside logs that begin there (as far as somebody
+    /// has looked), or brings them up to date.
     ///
     /// # Errors
     /// What SQLite said. The database is as it was then.
@@ -103,18 +104,24 @@ impl Schema {
         path: &Path,
         permit: WritePermit,
         store: Option<StoreId>,
+        begins: Option<&[(WriterId, Sequence)]>,
     ) -> Result<(), IndexError> {
         match permit.preparation() {
             Preparation::Nothing => Ok(()),
             Preparation::Create => {
-                let created = self.create(connection, store);
+                let created = self.create(connection, store, begins);
                 created.map_err(|source| IndexError::Sqlite { path: path.to_owned(), source })
             }
             Preparation::Migrate => self.migrate(connection, path, permit),
         }
     }
 
-    fn create(&self, connection: &mut Connection, store: Option<StoreId>) -> rusqlite::Result<()> {
+    fn create(
+        &self,
+        connection: &mut Connection,
+        store: Option<StoreId>,
+        begins: Option<&[(WriterId, Sequence)]>,
+    ) -> rusqlite::Result<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Somebody else may have made them since the version was looked at.
         if transaction.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? == self.versions.newest {
@@ -130,7 +137,7 @@ impl Schema {
         if let Some(store) = store {
             set_meta(&transaction, store_id::KEY, &store.to_string())?;
         }
-        unknown_fronts::leave_open(&transaction)?;
+        unknown_fronts::begin(&transaction, begins)?;
         self.finish(transaction)
     }
 

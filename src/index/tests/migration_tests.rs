@@ -67,7 +67,7 @@ fn folded() -> Fixture {
 }
 
 fn open(dir: &Path, schema: &Schema) -> Result<Index, OpenError> {
-    Index::open_at(&Config::new(dir), None, false, schema)
+    Index::open_at(&Config::new(dir), None, false, schema, Some(&|| Ok(Vec::new())))
 }
 
 /// All that a database holds, versions included, but for the time at which it was made.

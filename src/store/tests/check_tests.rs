@@ -538,7 +538,9 @@ fn the_tail_of_a_segment_that_a_living_writer_left_unsealed_is_nothing_to_say_un
             let log = LogIdentity { store, writer, needs: LEVEL };
             let prepared = PreparedSegment::create(&folder.path, SegmentId(id), 64 * 1024).unwrap();
             let (mut writer, syncer) = prepared.activate(log, Sequence(base), 5).unwrap();
-            [1, 2].map(|number| writer.append(format!("record {number}").as_bytes()).unwrap());
+            for payload in [b"one", b"two"] {
+                writer.append(payload).unwrap();
+            }
             (writer, syncer)
         })
         .collect();
