@@ -2,89 +2,12 @@
 
 mod fixture;
 
+use fixture::following::{Following, is_record};
 use fixture::{Log, PATIENCE, Running, STORE, patch};
 use mcplog::{Request, SyncPolicy};
 use mcplog_fixture::Blocker;
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
-
-/// A child that a test which fails does not leave behind.
-struct Guarded(Child);
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        // It has ended if the test came so far.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// `wal-inspect tail --follow --json`, running.
-struct Following {
-    child: Guarded,
-    lines: Receiver<Value>,
-    seen: Vec<Value>,
-}
-
-impl Following {
-    fn start(dir: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wal-inspect"))
-            .args(["tail", "--follow", "--json"])
-            .args(arguments)
-            .arg(dir)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("start");
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines() {
-                let line = line.expect("UTF-8");
-                let object = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-                if sender.send(object).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child: Guarded(child), lines, seen: Vec::new() }
-    }
-
-    /// Waits for the record with that sequence number.
-    fn wait_for(&mut self, sequence: u64) {
-        while self.seen.last().is_none_or(|object| object["sequence"] != sequence || !is_record(object)) {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(object) => self.seen.push(object),
-                Err(error) => panic!("{error}: waiting for {sequence}, last is {:?}", self.seen.last()),
-            }
-        }
-    }
-
-    /// Gives the tool the time to look several times; nothing may come.
-    fn expect_silence(&mut self) {
-        match self.lines.recv_timeout(Duration::from_millis(600)) {
-            Err(RecvTimeoutError::Timeout) => {}
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Ctrl-C. Returns everything that was printed, and the exit code.
-    fn interrupt(mut self) -> (Vec<Value>, i32) {
-        let pid = rustix::process::Pid::from_child(&self.child.0);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signal");
-        let status = self.child.0.wait().expect("wait");
-        self.seen.extend(self.lines.iter());
-        (self.seen, status.code().expect("an exit code, not a signal"))
-    }
-}
-
-fn is_record(object: &Value) -> bool {
-    object["kind_number"].is_number()
-}
+use std::process::Command;
 
 fn is_event(object: &Value) -> bool {
     is_record(object) && !matches!(object["type"].as_str(), Some("writer_began" | "writer_ended"))

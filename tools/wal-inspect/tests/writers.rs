@@ -4,7 +4,8 @@
 
 mod fixture;
 
-use fixture::{PATIENCE, TS, inspect, outcome, unwrapped};
+use fixture::following::{Following, is_record};
+use fixture::{TS, inspect, outcome, unwrapped};
 use mcplog::position::{SegmentId, Sequence, StoreId, WriterId};
 use mcplog::record::{LEVEL, Record, WriterBeganRecord, WriterEndedRecord};
 use mcplog::segment::directory::file_name;
@@ -13,10 +14,8 @@ use mcplog::{Event, Request};
 use mcplog_fixture::segment;
 use serde_json::Value;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::path::PathBuf;
+use std::process::Command;
 
 const STORE_ID: StoreId = StoreId([5; 16]);
 
@@ -141,10 +140,6 @@ impl Writer {
 
 fn objects(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-}
-
-fn is_record(object: &Value) -> bool {
-    object["kind_number"].is_number()
 }
 
 /// The first byte of the writer, and the number, of each record.
@@ -333,59 +328,12 @@ fn more_logs_than_the_process_may_have_files_are_merged_where_the_system_lets_it
     }
 }
 
-/// `wal-inspect tail --follow --json`, running.
-struct Following {
-    child: Child,
-    lines: Receiver<Value>,
-    seen: Vec<Value>,
-}
-
-impl Following {
-    fn start(path: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wal-inspect"))
-            .args(["tail", "--follow", "--json"])
-            .args(arguments)
-            .arg(path)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("start");
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines() {
-                if sender.send(serde_json::from_str(&line.expect("UTF-8")).expect("JSON")).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, lines, seen: Vec::new() }
-    }
-
-    /// Waits for an object.
-    fn wait_for(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) {
-        while !self.seen.iter().any(&is_it) {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(object) => self.seen.push(object),
-                Err(error) => panic!("{error}: waiting for {what}, last is {:?}", self.seen.last()),
-            }
-        }
-    }
-
-    fn wait_for_record(&mut self, writer: &Writer, sequence: u64) {
-        let id = writer.id.to_string();
-        self.wait_for(&format!("{id} {sequence}"), |object| {
-            is_record(object) && object["writer_id"] == *id && object["sequence"] == sequence
-        });
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        // It has ended if the test came so far.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Waits for a record of that writer.
+fn wait_for_record(following: &mut Following, writer: &Writer, sequence: u64) {
+    let id = writer.id.to_string();
+    following.wait_for_one(&format!("{id} {sequence}"), |object| {
+        is_record(object) && object["writer_id"] == *id && object["sequence"] == sequence
+    });
 }
 
 #[test]
@@ -394,7 +342,7 @@ fn all_writers_are_followed_those_that_come_later_too_from_segment_to_segment_ea
     let mut following = Following::start(&logs.wal(), &[]);
     let mut one = logs.writer(1);
     one.segment(&[began(1, TS)], false);
-    following.wait_for_record(&one, 1);
+    wait_for_record(&mut following, &one, 1);
     let mut two = logs.writer(2);
     two.segment(&[began(2, TS)], false);
     for number in 2..20 {
@@ -404,8 +352,8 @@ fn all_writers_are_followed_those_that_come_later_too_from_segment_to_segment_ea
             two.segment(&[], false);
         }
     }
-    following.wait_for_record(&one, 19);
-    following.wait_for_record(&two, 19);
+    wait_for_record(&mut following, &one, 19);
+    wait_for_record(&mut following, &two, 19);
     // One ends in good order, the other in the middle of a frame.
     one.append(&ended(TS + 30));
     one.die();
@@ -415,15 +363,15 @@ fn all_writers_are_followed_those_that_come_later_too_from_segment_to_segment_ea
     two.die();
     let mut three = logs.writer(3);
     three.segment(&[began(3, TS + 40), request("three", TS + 41)], false);
-    following.wait_for_record(&one, 20);
-    following.wait_for_record(&three, 2);
-    following.wait_for("the torn tail", |object| object["kind"] == "torn_tail");
+    wait_for_record(&mut following, &one, 20);
+    wait_for_record(&mut following, &three, 2);
+    following.wait_for_one("the torn tail", |object| object["kind"] == "torn_tail");
     for writer in [&one, &two, &three] {
-        let own: Vec<_> = order(&following.seen).into_iter().filter(|(id, _)| *id == writer.id.0[0]).collect();
+        let own: Vec<_> = order(following.seen()).into_iter().filter(|(id, _)| *id == writer.id.0[0]).collect();
         let expected: Vec<_> = (1..writer.next).map(|number| (writer.id.0[0], number)).collect();
         assert_eq!(own, expected);
     }
-    let told: Vec<_> = following.seen.iter().filter(|object| !is_record(object)).collect();
+    let told: Vec<_> = following.seen().iter().filter(|object| !is_record(object)).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0]["writer_id"], two.id.to_string());
 }
@@ -440,13 +388,13 @@ fn following_one_writer_shows_no_other_and_ends_with_it() {
         two.append(&request(&format!("two {number}"), TS + number));
         one.append(&request(&format!("one {number}"), TS + number));
     }
-    folder.wait_for_record(&one, 9);
-    prefix.wait_for_record(&one, 9);
+    wait_for_record(&mut folder, &one, 9);
+    wait_for_record(&mut prefix, &one, 9);
     one.die();
-    let status = folder.child.wait().unwrap();
+    let status = folder.wait();
     assert_eq!(status.code(), Some(0), "a log whose writer is dead gets no more");
     for following in [&folder, &prefix] {
-        assert_eq!(order(&following.seen), (1..10).map(|number| (1, number)).collect::<Vec<_>>());
+        assert_eq!(order(following.seen()), (1..10).map(|number| (1, number)).collect::<Vec<_>>());
     }
 }
 
@@ -457,13 +405,13 @@ fn a_log_that_is_folded_and_removed_while_it_is_followed_ends_and_the_others_go_
     one.segment(&[began(1, TS)], false);
     two.segment(&[began(2, TS)], false);
     let mut following = Following::start(&logs.wal(), &[]);
-    following.wait_for_record(&one, 1);
-    following.wait_for_record(&two, 1);
+    wait_for_record(&mut following, &one, 1);
+    wait_for_record(&mut following, &two, 1);
     one.append(&ended(TS + 1));
-    following.wait_for_record(&one, 2);
+    wait_for_record(&mut following, &one, 2);
     one.die();
     std::fs::remove_dir_all(&one.folder).unwrap();
     two.append(&request("two", TS + 2));
-    following.wait_for_record(&two, 2);
-    assert!(following.seen.iter().all(is_record), "{:?}", following.seen);
+    wait_for_record(&mut following, &two, 2);
+    assert!(following.seen().iter().all(is_record), "{:?}", following.seen());
 }
