@@ -134,12 +134,12 @@ impl LogCheck<'_> {
                 let found = damage.finding(path, first);
                 let last = first.0 + u64::from(damage.records).saturating_sub(1);
                 let fate = match examined.known_folded {
-                    None => "nobody can say whether the database has them",
-                    Some(folded) if last <= folded.0 => "the database has them",
+                    None => NOBODY_KNOWS,
+                    Some(folded) if last <= folded.0 => DATABASE_HAS,
                     // The database is older than what lies here: another one had it.
-                    Some(_) => "all of it was folded before",
+                    Some(_) => "; all of it was folded before",
                 };
-                Finding { text: format!("{}; {fate}", found.text), ..found }.next(NOTHING_LOST)
+                Finding { text: format!("{}{fate}", found.text), ..found }.next(NOTHING_LOST)
             } else {
                 damage_finding(examined, file, damage, first, is_found, state)
             };
@@ -158,6 +158,10 @@ impl LogCheck<'_> {
         findings.extend(ends.into_iter().flatten().map(|finding| file.foresee(finding)));
     }
 }
+
+/// What became of damaged records, behind the text of the place.
+const NOBODY_KNOWS: &str = "; nobody can say whether the database has them";
+const DATABASE_HAS: &str = "; the database has them";
 
 /// Names a damaged place and says what became of its records, of which the first has the number `first`. `is_found`:
 /// folding has come upon it.
@@ -178,9 +182,9 @@ fn damage_finding(
     } else if elsewhere >= records {
         ("; not read from here", false)
     } else if nobody_knows {
-        ("; nobody can say whether the database has them", false)
+        (NOBODY_KNOWS, false)
     } else if lost == 0 && !is_found {
-        ("; the database has them", false)
+        (DATABASE_HAS, false)
     } else {
         // Those that folding passed over are counted by the database.
         state.lost_records += lost;

@@ -11,7 +11,7 @@ use crate::segment::number_set::NumberSet;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Tables that are brought, and what of their rows is the same in both. `RECORD` says which record a row is, and `WRITER`
 /// whose; numbers that nothing outside refers to may differ.
@@ -114,15 +114,21 @@ fn open(dir: &Path) -> Index {
     Index::open(&Config::new(dir), STORE).unwrap()
 }
 
-#[test]
-fn every_row_of_every_table_is_brought_and_what_follows_from_them_adds_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let (old_dir, new_dir) = (dir.path().join("old"), dir.path().join("new"));
+/// An old database with rows in every table, its file, and a directory for a new one beside it.
+fn old_and_new(dir: &Path) -> (Connection, PathBuf, PathBuf) {
+    let (old_dir, new_dir) = (dir.join("old"), dir.join("new"));
     [&old_dir, &new_dir].into_iter().for_each(|dir| std::fs::create_dir(dir).unwrap());
     drop(open(&old_dir));
     let path = old_dir.join("store.db");
     let old = Connection::open(&path).unwrap();
     old.execute_batch(ROWS).unwrap();
+    (old, path, new_dir)
+}
+
+#[test]
+fn every_row_of_every_table_is_brought_and_what_follows_from_them_adds_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, path, new_dir) = old_and_new(dir.path());
     let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
     let mut known: Vec<_> = BROUGHT.iter().map(|(table, _)| *table).chain(FOLLOWING).collect();
     known.sort_unstable();
@@ -151,12 +157,7 @@ fn every_row_of_every_table_is_brought_and_what_follows_from_them_adds_up() {
 #[test]
 fn a_row_is_brought_unless_the_log_has_that_of_which_it_tells() {
     let dir = tempfile::tempdir().unwrap();
-    let (old_dir, new_dir) = (dir.path().join("old"), dir.path().join("new"));
-    [&old_dir, &new_dir].into_iter().for_each(|dir| std::fs::create_dir(dir).unwrap());
-    drop(open(&old_dir));
-    let path = old_dir.join("store.db");
-    let old = Connection::open(&path).unwrap();
-    old.execute_batch(ROWS).unwrap();
+    let (old, path, new_dir) = old_and_new(dir.path());
     let runs = OldRuns::read(&old, &path).unwrap();
     let brought = |logs: &[(WriterId, LoggedRecords)]| {
         let new_dir = tempfile::tempdir_in(&new_dir).unwrap();
