@@ -451,6 +451,16 @@ fn make_newer(folder: &Path, by_level: bool) -> Vec<(PathBuf, Vec<u8>)> {
     files.collect()
 }
 
+/// Gives files their bytes back, as if the newer mcplog came that knows them, and holds it against all that was recorded.
+fn expect_that_the_newer_one_folds_all(fixture: &mut Fixture, before: &[(PathBuf, Vec<u8>)]) {
+    before.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    fixture.open();
+    fixture.fold();
+    fixture.shut_down();
+    assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1800);
+    assert_eq!(fixture.number("SELECT count(*) FROM gaps"), 0);
+}
+
 #[test]
 fn a_log_of_a_newer_mcplog_waits_in_a_rebuild_as_well_and_is_named() {
     let case = Case { log: Log::Whole, damage: Damage::None, has_waiting: true, from_log: true, accept_loss: false };
@@ -476,13 +486,7 @@ fn a_log_of_a_newer_mcplog_waits_in_a_rebuild_as_well_and_is_named() {
         assert!(left.reason.contains("not supported"), "{left:?}");
         assert!(files(&fixture.wal()) == newer, "nobody touched it");
         assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1500);
-        // Here comes the newer one.
-        before.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
-        fixture.open();
-        fixture.fold();
-        fixture.shut_down();
-        assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1800);
-        assert_eq!(fixture.number("SELECT count(*) FROM gaps"), 0);
+        expect_that_the_newer_one_folds_all(&mut fixture, &before);
     }
 }
 
@@ -512,12 +516,7 @@ fn what_a_newer_mcplog_has_folded_is_not_given_up_and_comes_back_with_the_next_o
         let before = make_newer(&waiting, by_level);
         run(&fixture, Case { accept_loss: true, ..case }).unwrap();
         assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1300);
-        before.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
-        fixture.open();
-        fixture.fold();
-        fixture.shut_down();
-        assert_eq!(fixture.number("SELECT count(*) FROM requests"), 1800);
-        assert_eq!(fixture.number("SELECT count(*) FROM gaps"), 0);
+        expect_that_the_newer_one_folds_all(&mut fixture, &before);
     }
 }
 
