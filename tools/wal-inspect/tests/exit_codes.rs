@@ -36,6 +36,37 @@ fn a_sound_log_is_clean_sealed_or_live_or_killed() {
 }
 
 #[test]
+fn a_store_of_which_all_is_folded_is_sound_and_has_no_log() {
+    let mut store = Running::new();
+    store.record(1..=100);
+    store.drop_store();
+    assert!(store.names("wal").is_empty());
+    for command in COMMANDS {
+        let mut idle = inspect(store.root());
+        idle.args([command, "--json", STORE]);
+        let output = idle.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        let summary = String::from_utf8(output.stdout).unwrap();
+        let expected = if command == "verify" { "\"segments\":0" } else { "" };
+        assert!(summary.contains(expected) && summary.lines().count() == usize::from(command == "verify"), "{summary}");
+    }
+    // What is kept of it can be looked at like any log.
+    let kept = format!("{STORE}/kept/{}", store.names("kept")[0]);
+    for command in COMMANDS {
+        assert_eq!(
+            fixture::outcome({
+                let mut looked_at = inspect(store.root());
+                looked_at.args([command, &kept]);
+                looked_at
+            })
+            .1,
+            0,
+            "{command}"
+        );
+    }
+}
+
+#[test]
 fn wrong_usage_is_1() {
     let cases: &[&[&str]] =
         &[&[], &["frobnicate"], &["list"], &["dump", "--limit", "many", "x"], &["dump", "--since", "soonish", "x"]];

@@ -14,6 +14,7 @@ use mcplog::finding::{Finding, FindingKind, Severity};
 use mcplog::segment::SegmentReader;
 use mcplog_terminal::clock::Clock;
 use mcplog_terminal::clock::TimeStyle;
+use mcplog_terminal::line::Line;
 use mcplog_terminal::style::{BAD, DIM, GOOD, HEADER, PLAIN, WARNING};
 use mcplog_terminal::table::{Cell, Column, table};
 use mcplog_terminal::units::{bytes, count};
@@ -108,7 +109,9 @@ fn show(listed: &[Row], output: &mut Output) -> Result<(), Failure> {
     let columns: Vec<_> = COLUMNS.into_iter().chain([FILE]).collect();
     let rows: Vec<_> = listed.iter().map(|listed| row(&listed.report, &clock)).collect();
     let lines = table(&columns, "SEGMENT", &rows, output.width());
-    let Some((heading, rows)) = lines.split_first() else { return Ok(()) };
+    let Some((heading, rows)) = lines.split_first() else {
+        return Ok(output.line(&Line::of(DIM, "no log waits: all that was recorded is folded"))?);
+    };
     output.line(heading)?;
     let mut shown = None;
     for (Row { before, report }, row) in listed.iter().zip(rows) {

@@ -26,6 +26,14 @@ pub(crate) struct Logs {
     pub(crate) parent: Option<PathBuf>,
 }
 
+impl Logs {
+    /// Whether those that were here are folded: the database is beside the directory.
+    fn are_folded(&self) -> bool {
+        let database = self.parent.as_ref().map(|wal| wal.with_file_name("store.db"));
+        database.is_some_and(|database| std::fs::symlink_metadata(database).is_ok_and(|found| found.is_file()))
+    }
+}
+
 impl Target {
     /// Whether it is more than one log.
     pub(crate) fn has_several(&self) -> bool {
@@ -59,6 +67,8 @@ pub(crate) fn find(paths: &[PathBuf], writer: Option<&WriterPrefix>) -> Result<V
             match &target {
                 Target::Logs(logs) if logs.folders.is_empty() => Err(match writer {
                     Some(prefix) => Failure::NoWriter { dir: path.clone(), prefix: prefix.clone() },
+                    // No log waits where all that was recorded is folded.
+                    None if logs.are_folded() => return Ok(target),
                     None => Failure::NoSegments(path.clone()),
                 }),
                 _ => Ok(target),
