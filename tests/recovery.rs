@@ -4,6 +4,7 @@ use mcplog::SyncPolicy;
 use mcplog::error::WaitError;
 use mcplog::health::Part;
 use mcplog::rebuild::{Source, rebuild};
+use mcplog::segment::SegmentReader;
 use mcplog_fixture::segment::{frames, patch, set_length};
 use mcplog_fixture::{Blocker, Fixture, PATIENCE, wait_until};
 use rusqlite::types::Value;
@@ -263,7 +264,8 @@ fn a_database_that_becomes_corrupt_stops_folding_once_and_keeps_every_segment() 
     let mut fixture = Fixture::with(|_| {});
     fixture.record(0..1000);
     fixture.fold();
-    let first = fixture.segments()[0].clone();
+    // Those before it are folded, and may go while the database is still sound.
+    let last = fixture.segments().pop().expect("the one that takes records");
     // Another connection commits behind it, so that the compactor's does not trust the pages that it has in memory.
     let other = fixture.database();
     other.busy_timeout(PATIENCE).expect("a busy timeout");
@@ -277,5 +279,10 @@ fn a_database_that_becomes_corrupt_stops_folding_once_and_keeps_every_segment() 
     assert!(fixture.store().stats().health.problems.contains_key(&Part::Fold));
     let report = fixture.shut_down();
     assert_eq!((report.appended, report.dropped), (5000, 0));
-    assert!(first.exists(), "nothing that is not safe elsewhere is retired");
+    assert!(last.exists(), "nothing that is not safe elsewhere is retired");
+    let kept: Vec<_> = fixture.segments().into_iter().filter(|path| *path >= last).collect();
+    let held: u64 = kept.iter().map(|path| u64::from(frames(path).1.frames)).sum();
+    let first = SegmentReader::open(&last).expect("a segment").header().base_sequence.0;
+    // Who writes is record 1, and the last one says that the log has ended.
+    assert_eq!(first + held - 1, 5002, "every record that came since");
 }

@@ -12,7 +12,7 @@ use super::handles::CompactorHandles;
 use super::log_size::others_log_bytes;
 use super::patience::Patience;
 use crate::ground::config::Config;
-use crate::ground::error::PathError;
+use crate::ground::error::{IndexError, PathError};
 use crate::ground::fold_holder::FoldHolder;
 use crate::ground::fold_lock::{FoldLock, FoldTry};
 use crate::ground::fold_stand_in::FoldStandIn;
@@ -20,6 +20,7 @@ use crate::ground::fold_want::FoldWant;
 use crate::ground::health::Part;
 use crate::ground::limits::Limit;
 use crate::ground::position::StoreId;
+use crate::ground::store_progress::FoldingAsked;
 use crate::index::database::DATABASE_NAME;
 use crate::segment::folded_hint;
 use crate::segment::writer_folder::WriterFolder;
@@ -58,6 +59,8 @@ pub(crate) struct Compactor {
     /// The database was removed while this process folded. It makes none in its place: what was folded is in the one that was
     /// there.
     has_lost_database: bool,
+    /// Who asked for folding before what is being tried.
+    answers: FoldingAsked,
 }
 
 /// As what the thread stands.
@@ -84,6 +87,7 @@ enum Next {
 
 impl Compactor {
     pub(crate) fn new(handles: CompactorHandles, config: &Config, store: StoreId) -> Self {
+        let answers = handles.progress.folding_asked();
         Self {
             config: config.clone(),
             store,
@@ -97,6 +101,7 @@ impl Compactor {
             measured_at: None,
             why_not_alone: None,
             has_lost_database: false,
+            answers,
             has_limits_to_tell: Limit::EACH.iter().any(|limit| config.told(*limit).is_some()),
         }
     }
@@ -115,6 +120,7 @@ impl Compactor {
             self.handles.health.tell_over();
             // Read before looking at the logs: what was appended before it was set is then seen.
             let finishing = self.handles.finish.load(Ordering::Acquire);
+            self.answers = self.handles.progress.folding_asked();
             self.measure();
             let next = match self.standing {
                 Standing::By => self.stand_by(finishing),
@@ -134,6 +140,7 @@ impl Compactor {
         self.follow();
         self.has_lost_database &= !self.has_database();
         if self.has_lost_database {
+            self.stop_folding(IndexError::Replaced { path: self.config.dir.join(DATABASE_NAME) });
             return if finishing { Next::End } else { Next::Sleep(TRY) };
         }
         let tried = match &self.want {
@@ -189,6 +196,8 @@ impl Compactor {
     /// Another process folds. Where it does not move although this one's records wait, this one stands in.
     fn wait_for(&mut self, holder: &FoldHolder, only_waits: bool) {
         let progress = &self.handles.progress;
+        // Whatever this process found, that one has a database that it can fold into.
+        progress.resume_folding();
         let waits = progress.appended() > progress.folded();
         let asked = progress.expiry_asked().is_some();
         let knows_less = holder.level != 0 && holder.level < self.handles.build.level;
@@ -354,7 +363,7 @@ impl Compactor {
     fn stop_folding(&self, why: impl std::fmt::Display) {
         let why = format!("{why}; nothing is folded any more and the log keeps every segment: run `mcplog rebuild`");
         self.handles.health.report(Part::Fold, &why);
-        self.handles.progress.stop_folding(why);
+        self.handles.progress.stop_folding(why, self.answers);
     }
 
     /// Reads how far another process has folded this one's log.

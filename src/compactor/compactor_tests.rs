@@ -3,6 +3,7 @@
 use super::compactor::Compactor;
 use super::handles::CompactorHandles;
 use super::scene::{Scene, ScriptedWriter};
+use crate::ground::error::WaitError;
 use crate::ground::fold_lock::{FoldLock, FoldTry};
 use crate::ground::fold_want::FoldWant;
 use crate::ground::health::Part;
@@ -92,10 +93,10 @@ impl Process {
     fn wait_folded(&self) {
         let progress = &self.handles.progress;
         let target = progress.appended();
-        progress.await_folding(target);
+        let asked = progress.await_folding(target);
         self.wake();
         let deadline = Instant::now() + PATIENCE;
-        let waited = progress.wait_folded(target, deadline, PATIENCE);
+        let waited = progress.wait_folded(target, asked, deadline, PATIENCE);
         waited.unwrap_or_else(|error| panic!("{error}: {}", self.handles.health.get()));
     }
 
@@ -283,14 +284,16 @@ fn a_corrupt_database_is_told_once_to_all_and_folded_into_again_when_it_is_anoth
     let mut processes = [1, 2].map(|name| Process::start(&scene, name));
     let names: Vec<_> = processes.iter_mut().flat_map(|process| process.record(2)).collect();
     for process in &processes {
-        until("nobody is told", || process.handles.progress.fold_failure().is_some());
+        let progress = &process.handles.progress;
+        let asked = progress.await_folding(progress.appended());
+        let waited = progress.wait_folded(progress.appended(), asked, Instant::now() + PATIENCE, PATIENCE);
+        assert!(matches!(&waited, Err(WaitError::Fold(why)) if why.contains("run `mcplog rebuild`")), "{waited:?}");
         let health = process.handles.health.get();
         assert!(health.problems[&Part::Fold].contains("run `mcplog rebuild`"), "{health}");
     }
     std::fs::remove_file(&database).unwrap();
-    let target = processes[0].handles.progress.appended();
-    until("nothing is folded", || processes[0].handles.progress.folded() >= target);
-    until("nothing is folded", || processes[1].handles.progress.folded() >= target);
+    // What they found before is no answer any more.
+    processes.iter().for_each(Process::wait_folded);
     assert_eq!(scene.requests(), sorted(names));
 }
 

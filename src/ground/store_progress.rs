@@ -53,8 +53,10 @@ pub(crate) struct StoreProgress {
     closed: AtomicBool,
     /// Why syncing was given up. Set once.
     sync_failure: OnceLock<String>,
+    /// How many times somebody asked for folding. Who asked later than it failed waits for the next try.
+    folding_asked: AtomicU64,
     /// Why nothing is folded, by this process or another, until somebody mends the database.
-    fold_failure: Mutex<Option<String>>,
+    fold_failure: Mutex<Option<FoldFailure>>,
     /// Segments that were given up because a sync of theirs failed.
     poisoned_segments: AtomicU64,
     /// Records that wait in the database for a newer build.
@@ -84,6 +86,23 @@ struct LostTickets {
     why: String,
 }
 
+/// Why nothing is folded.
+#[derive(Debug)]
+struct FoldFailure {
+    why: String,
+    /// Whose asking came before the last try.
+    answers: FoldingAsked,
+}
+
+/// Numbers those who asked for folding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FoldingAsked(u64);
+
+impl FoldingAsked {
+    /// All of them: there will be no other try.
+    pub(crate) const EVERYBODY: Self = Self(u64::MAX);
+}
+
 impl StoreProgress {
     /// At the start there is no log.
     pub(crate) fn new() -> Self {
@@ -104,6 +123,7 @@ impl StoreProgress {
             lost_tickets: Mutex::new(Vec::new()),
             closed: AtomicBool::new(false),
             sync_failure: OnceLock::new(),
+            folding_asked: AtomicU64::new(0),
             fold_failure: Mutex::new(None),
             poisoned_segments: AtomicU64::new(0),
             newer_records: AtomicU64::new(0),
@@ -288,8 +308,9 @@ impl StoreProgress {
 
     /// Waits until it is done for who asked.
     pub(crate) fn wait_expired(&self, asked: u64, deadline: Instant, timeout: Duration) -> Result<(), WaitError> {
+        let asked_folding = self.ask_folding();
         let done = || {
-            let failure = || self.fold_failure().map(|why| Err(WaitError::Fold(why)));
+            let failure = || self.fold_failure(asked_folding).map(|why| Err(WaitError::Fold(why)));
             (self.expiry_done.load(Ordering::Acquire) >= asked).then_some(Ok(())).or_else(failure)
         };
         self.more_folded.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
@@ -357,14 +378,24 @@ impl StoreProgress {
         self.more_durable.notify();
     }
 
-    /// Why nothing is folded; `None` where it is.
-    pub(crate) fn fold_failure(&self) -> Option<String> {
-        self.fold_failure.lock().clone()
+    /// Why nothing is folded, by a try that began after this asking. What an earlier one found may be mended.
+    fn fold_failure(&self, asked: FoldingAsked) -> Option<String> {
+        self.fold_failure.lock().as_ref().filter(|failure| failure.answers >= asked).map(|failure| failure.why.clone())
     }
 
-    /// By the compactor, or for it: nothing is folded until somebody mends the database. Who waits is told.
-    pub(crate) fn stop_folding(&self, why: String) {
-        self.fold_failure.lock().get_or_insert(why);
+    fn ask_folding(&self) -> FoldingAsked {
+        FoldingAsked(self.folding_asked.fetch_add(1, Ordering::AcqRel) + 1)
+    }
+
+    /// By the compactor, before a try: whom the try answers.
+    pub(crate) fn folding_asked(&self) -> FoldingAsked {
+        FoldingAsked(self.folding_asked.load(Ordering::Acquire))
+    }
+
+    /// By the compactor, or for it: nothing is folded until somebody mends the database. Who asked before that was tried is
+    /// told. The first reason stays: those after it follow from it.
+    pub(crate) fn stop_folding(&self, why: String, answers: FoldingAsked) {
+        self.fold_failure.lock().get_or_insert(FoldFailure { why, answers }).answers = answers;
         self.more_folded.notify();
     }
 
@@ -406,8 +437,9 @@ impl StoreProgress {
     }
 
     /// Says that everything up to `target` is waited for. The caller wakes the compactor then.
-    pub(crate) fn await_folding(&self, target: Sequence) {
+    pub(crate) fn await_folding(&self, target: Sequence) -> FoldingAsked {
         self.folding_awaited.fetch_max(target.0, Ordering::Release);
+        self.ask_folding()
     }
 
     /// Whether somebody waits, or has waited and gone, for what is not folded yet.
@@ -416,9 +448,15 @@ impl StoreProgress {
     }
 
     /// Waits until everything up to `target` is folded.
-    pub(crate) fn wait_folded(&self, target: Sequence, deadline: Instant, timeout: Duration) -> Result<(), WaitError> {
+    pub(crate) fn wait_folded(
+        &self,
+        target: Sequence,
+        asked: FoldingAsked,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<(), WaitError> {
         let done = || {
-            let failure = || self.fold_failure().map(|why| Err(WaitError::Fold(why)));
+            let failure = || self.fold_failure(asked).map(|why| Err(WaitError::Fold(why)));
             (self.folded() >= target).then_some(Ok(())).or_else(failure)
         };
         self.more_folded.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
@@ -494,13 +532,19 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_told_why_nothing_is_folded_until_somebody_mended_that() {
+    fn who_waits_is_told_why_nothing_is_folded_by_a_try_that_came_after_until_somebody_mended_that() {
         let progress = StoreProgress::new();
-        let wait = || progress.wait_folded(Sequence(1), Instant::now(), Duration::ZERO);
-        progress.stop_folding("damaged".into());
-        progress.stop_folding("damaged still".into());
-        assert!(matches!(wait(), Err(WaitError::Fold(why)) if why == "damaged"));
+        let wait = |asked| progress.wait_folded(Sequence(1), asked, Instant::now(), Duration::ZERO);
+        let first = progress.await_folding(Sequence(1));
+        progress.stop_folding("damaged".into(), progress.folding_asked());
+        let second = progress.await_folding(Sequence(1));
+        assert!(matches!(wait(first), Err(WaitError::Fold(why)) if why == "damaged"));
+        assert!(matches!(wait(second), Err(WaitError::Timeout(_))), "it may be mended since");
+        progress.stop_folding("damaged still".into(), second);
+        assert!(matches!(wait(second), Err(WaitError::Fold(why)) if why == "damaged"));
         progress.resume_folding();
-        assert!(matches!(wait(), Err(WaitError::Timeout(_))));
+        assert!(matches!(wait(first), Err(WaitError::Timeout(_))));
+        progress.stop_folding("nobody folds".into(), FoldingAsked::EVERYBODY);
+        assert!(matches!(wait(progress.await_folding(Sequence(1))), Err(WaitError::Fold(_))));
     }
 }

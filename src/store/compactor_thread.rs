@@ -7,6 +7,7 @@ use crate::compactor::handles::CompactorHandles;
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
 use crate::ground::position::StoreId;
+use crate::ground::store_progress::FoldingAsked;
 use crate::index::build::Build;
 use std::sync::Arc;
 
@@ -33,6 +34,6 @@ pub(super) fn start(
     let compactor = Compactor::new(handles, config, store);
     let compactor = if keeps_log { compactor.keeping_log() } else { compactor };
     let progress = Arc::clone(&shared.progress);
-    let died = move || progress.stop_folding("the thread that folds died".into());
+    let died = move || progress.stop_folding("the thread that folds died".into(), FoldingAsked::EVERYBODY);
     spawner.start("mcplog-compact", move || compactor.run(), died)
 }

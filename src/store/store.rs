@@ -108,13 +108,13 @@ impl Store {
     /// more to gather. Folding does not wait for more while somebody waits here.
     ///
     /// # Errors
-    /// [`WaitError`]: not within `timeout`, or the store is shut down.
+    /// [`WaitError`]: not within `timeout`, the store is shut down, or nobody can fold, as a try after this call found.
     pub fn wait_folded(&self, timeout: Duration) -> Result<(), WaitError> {
         let deadline = deadline_after(timeout);
         let target = self.shared.progress.wait_answered(self.draw_ticket(), deadline, timeout)?;
-        self.shared.progress.await_folding(target);
+        let asked = self.shared.progress.await_folding(target);
         self.threads.compactor.thread().unpark();
-        self.shared.progress.wait_folded(target, deadline, timeout)
+        self.shared.progress.wait_folded(target, asked, deadline, timeout)
     }
 
     /// Waits until every event recorded before this call is in the database, and everything is gone that the store's limits
