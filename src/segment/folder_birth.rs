@@ -6,7 +6,7 @@
 //! Runs on the appender, before the first record, and on whoever folds, for those whose birth a crash cut short.
 
 use super::directory::{PREPARED_EXTENSION, file_name, list, prepared_name};
-use super::folder_lock::{FolderLock, FolderOwner, is_gone};
+use super::folder_lock::{FolderLock, FolderOwner, is_gone, probe};
 use super::reader::{Item, SegmentReader};
 use super::writer_folder::WriterFolder;
 use crate::ground::error::{AtPath, PathError};
@@ -137,6 +137,14 @@ pub fn remove_unborn(path: &Path) -> Result<Unborn, PathError> {
     if list(path)?.iter().any(|file| has_frames(&file.path)) { Ok(Unborn::Kept) } else { remove(path) }
 }
 
+/// Those of the folders that were being born which may have records: nobody holds them, and there are segments. A power cut
+/// took their names back. One that is being born right now has nothing yet, and has another name at any moment.
+pub fn abandoned(unborn: Vec<WriterFolder>) -> impl Iterator<Item = WriterFolder> {
+    let is_abandoned = |folder: &WriterFolder| matches!(probe(&folder.path), Ok(false));
+    let has_segments = |folder: &WriterFolder| list(&folder.path).is_ok_and(|files| !files.is_empty());
+    unborn.into_iter().filter(move |folder| is_abandoned(folder) && has_segments(folder))
+}
+
 /// Removes what a birth leaves in a folder, by name, and the folder.
 fn remove(path: &Path) -> Result<Unborn, PathError> {
     let segments = list(path)?.into_iter().map(|file| file.path);
@@ -173,7 +181,6 @@ fn has_frames(path: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::ground::position::Sequence;
-    use crate::segment::folder_lock::probe;
     use crate::segment::format::LogIdentity;
     use crate::segment::writer::PreparedSegment;
     use crate::segment::writer_folder::writer_folders;

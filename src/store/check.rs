@@ -18,7 +18,7 @@ use crate::ground::machine_clock::{MachineClock, Moment};
 use crate::ground::position::StoreId;
 use crate::index::database::DATABASE_NAME;
 use crate::index::migration::is_copy;
-use crate::segment::directory::list;
+use crate::segment::folder_birth::abandoned;
 use crate::segment::log_examination::LogExamination;
 use crate::segment::store_id_file::{self, FoundStoreId};
 use crate::segment::writer_folder::{FoundFolders, WriterFolder, writer_folders};
@@ -218,9 +218,7 @@ fn find_folders(wal_dir: &Path, findings: &mut Vec<Finding>) -> Vec<WriterFolder
     findings.extend(found.old_layout.iter().map(of_earlier));
     let strange = |path: &PathBuf| Finding::new(FindingKind::StrangeFile, path, "no log of a writer");
     findings.extend(found.others.iter().map(strange));
-    // A power cut may take a name back: what is in such a folder then is a log like any other.
-    let unborn = found.unborn.into_iter().filter(|folder| list(&folder.path).is_ok_and(|files| !files.is_empty()));
-    found.folders.into_iter().chain(unborn).collect()
+    found.folders.into_iter().chain(abandoned(found.unborn)).collect()
 }
 
 /// The logs, by their writers, those included of which segments are kept.

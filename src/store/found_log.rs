@@ -8,6 +8,7 @@ use crate::ground::config::Config;
 use crate::ground::error::PathError;
 use crate::ground::position::WriterId;
 use crate::segment::directory::{SegmentFile, list_whole};
+use crate::segment::folder_birth::abandoned;
 use crate::segment::folder_lock::{FolderLock, FolderOwner, probe};
 use crate::segment::log_item::Owner;
 use crate::segment::quarantine;
@@ -85,10 +86,9 @@ impl Logs {
 /// A directory can't be read.
 pub(super) fn find(config: &Config, takes_locks: bool) -> Result<Vec<FoundLog>, PathError> {
     let mut logs = Logs::default();
-    // Folders that were being born have records where a power cut took their names back.
     let waiting = writer_folders(&config.wal_dir())?;
-    for folder in waiting.folders.iter().chain(&waiting.unborn) {
-        logs.of(folder.writer).add_waiting(folder, takes_locks)?;
+    for folder in waiting.folders.into_iter().chain(abandoned(waiting.unborn)) {
+        logs.of(folder.writer).add_waiting(&folder, takes_locks)?;
     }
     for folder in writer_folders(&config.kept_dir())?.folders {
         let files = list_whole(&folder.path)?;
@@ -105,4 +105,37 @@ pub(super) fn find(config: &Config, takes_locks: bool) -> Result<Vec<FoundLog>, 
     logs.iter_mut().for_each(FoundLog::look_at_first);
     logs.sort_by_key(|log| log.created_at);
     Ok(logs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::position::{SegmentId, Sequence, StoreId};
+    use crate::segment::folder_birth::NewFolder;
+    use crate::segment::format::LogIdentity;
+    use crate::segment::writer::PreparedSegment;
+
+    #[test]
+    fn logs_that_are_being_born_keep_nobody_from_finding_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::new(dir.path());
+        std::fs::create_dir(config.wal_dir()).unwrap();
+        let be_born = |number: u128| {
+            let (store, writer) = (StoreId([1; 16]), WriterId(number.to_be_bytes()));
+            let folder = NewFolder::create(&config.wal_dir(), store, writer).unwrap();
+            let segment = PreparedSegment::create(folder.path(), SegmentId(1), 8192).unwrap();
+            segment.activate(LogIdentity { store, writer, needs: 1 }, Sequence(1), 5).unwrap();
+            folder.into_place().unwrap();
+        };
+        for takes_locks in [false, true] {
+            std::thread::scope(|scope| {
+                let first = 1000 * u128::from(takes_locks);
+                let births = scope.spawn(move || (first..first + 500).for_each(be_born));
+                while !births.is_finished() {
+                    find(&config, takes_locks).expect("what is born meanwhile is no error");
+                }
+            });
+        }
+        assert_eq!(find(&config, true).unwrap().len(), 1000);
+    }
 }
