@@ -6,11 +6,14 @@
 use super::facts::Facts;
 use super::failure::Failure;
 use crate::read::{Message, Slot};
-use mcplog::event::Outcome;
+use mcplog::event::{Direction, Outcome};
 
 /// Of a call whose answer is a result. A subscription ends with it.
 pub(super) fn of_result(message: &Message, facts: &Facts, tool_error: Option<bool>) -> Outcome {
-    if facts.is_subscription() {
+    if facts.direction == Direction::Server {
+        // What a client answers is no result of a tool, and a client asks for nothing more.
+        Outcome::Ok
+    } else if facts.is_subscription() {
         Outcome::Ended
     } else if tool_error == Some(true) {
         Outcome::ToolError
