@@ -31,8 +31,8 @@ pub(super) fn of_result(message: &Message, facts: &Facts, tool_error: Option<boo
 /// ended by whoever lets go of it, and nothing is lost then; if its upstream failed, it failed too.
 pub(super) fn of_failure(failure: Failure, is_subscription: bool, http_status: Option<u16>) -> Outcome {
     use Failure::{
-        Cancelled, ClientGone, ClientTimeout, Http, NoResponse, ProxyError, ProxyShutdown, StreamBroken, Timeout,
-        UnreadableResponse, UpstreamLoop, UpstreamUnreachable,
+        Cancelled, ClientGone, ClientTimeout, Http, NoResponse, ProxyError, ProxyShutdown, ServerExited, StreamBroken,
+        Timeout, UnreadableResponse, UpstreamLoop, UpstreamUnreachable,
     };
     match (failure, http_status) {
         (Timeout, _) => Outcome::Timeout,
@@ -44,7 +44,7 @@ pub(super) fn of_failure(failure: Failure, is_subscription: bool, http_status: O
         (ProxyShutdown, _) => Outcome::Lost,
         (
             UpstreamUnreachable | UpstreamLoop | StreamBroken | NoResponse | Http(_) | UnreadableResponse | ClientGone
-            | ClientTimeout,
+            | ClientTimeout | ServerExited,
             _,
         ) => Outcome::Error,
     }
@@ -77,6 +77,7 @@ mod tests {
             (Failure::UpstreamLoop, [Error, Redirected, Error, Redirected]),
             (Failure::ClientTimeout, [Error, Redirected, Error, Redirected]),
             (Failure::ProxyError, [Error, Error, Error, Error]),
+            (Failure::ServerExited, [Error, Redirected, Error, Redirected]),
         ];
         for (failure, expected) in table {
             for (is_subscription, expected) in [false, true].into_iter().zip(expected.chunks(2)) {
