@@ -26,6 +26,9 @@ pub(crate) struct Seen {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) cause: Option<String>,
     pub(crate) notes: Notes,
+    pub(crate) tool: Option<String>,
+    pub(crate) bytes_in: Option<i64>,
+    pub(crate) bytes_out: Option<i64>,
 }
 
 /// A session event, as far as tests compare it.
@@ -133,6 +136,9 @@ impl Sink for Collector {
                 outcome: request.outcome,
                 cause: request.cause.map(str::to_owned),
                 notes: request.notes,
+                tool: request.tool.map(str::to_owned),
+                bytes_in: request.bytes_in,
+                bytes_out: request.bytes_out,
             });
         }
         true

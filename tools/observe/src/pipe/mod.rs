@@ -13,6 +13,21 @@ mod session;
 mod side;
 mod text;
 
+#[cfg(test)]
+mod ending_tests;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod judge;
+#[cfg(test)]
+mod judged_tests;
+#[cfg(test)]
+mod line_tests;
+#[cfg(test)]
+mod matching_tests;
+#[cfg(test)]
+mod session_tests;
+
 pub use noise::Noise;
 pub use pipe::Pipe;
 pub use reader::PipeReader;

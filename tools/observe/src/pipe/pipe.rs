@@ -118,15 +118,17 @@ impl Pipe {
         }
     }
 
-    /// Says whether it is a message.
+    /// Says whether it is a message. Servers print lines for their logs that have an `id`, a `method`, or both: what a server
+    /// asks or tells must say that it is JSON-RPC. An answer is known by its call.
     fn on_message(&self, side: Side, message: &Message, payload: Option<&[u8]>) -> bool {
+        let is_said_to_be = side == Side::Client || message.raw(Slot::JsonRpc).is_some();
         match kind(message) {
-            Kind::Request(id) => drop(self.begin_call(side, id, message, false)),
-            Kind::Notification => self.on_notification(side, message),
+            Kind::Request(id) if is_said_to_be => drop(self.begin_call(side, id, message, false)),
+            Kind::Notification if is_said_to_be => self.on_notification(side, message),
             // An error that names no request: nobody knows whose it is, and no client takes it for an answer.
             Kind::Response(None) => {}
-            Kind::Response(Some(id)) => self.on_answer(side, &id, message, payload),
-            Kind::Other => return false,
+            Kind::Response(Some(id)) => return self.on_answer(side, &id, message, payload) || is_said_to_be,
+            Kind::Request(_) | Kind::Notification | Kind::Other => return false,
         }
         true
     }
@@ -147,18 +149,20 @@ impl Pipe {
     /// The stream ended within that. A request that is known to be one is a call, and no answer comes. Says whether it is a
     /// message, as far as it came.
     fn on_broken_off(&self, side: Side, message: &Message) -> bool {
-        let kind = kind(message);
-        let is_message = kind != Kind::Other;
+        if side == Side::Server && message.raw(Slot::JsonRpc).is_none() {
+            return false;
+        }
+        let (kind, failure) = match (kind(message), side) {
+            (Kind::Other, _) => return false,
+            (kind, Side::Client) => (kind, Failure::ClientGone),
+            (kind, Side::Server) => (kind, Failure::ServerExited),
+        };
         if let Kind::Request(id) = kind
             && let Some(call) = self.begin_call(side, id, message, false)
         {
-            let failure = match side {
-                Side::Client => Failure::ClientGone,
-                Side::Server => Failure::ServerExited,
-            };
             self.observer.tell(&call, &Happening::ExchangeOver(&failure.into()));
         }
-        is_message
+        true
     }
 
     fn begin_call(&self, side: Side, id: RpcId, message: &Message, is_unread: bool) -> Option<Arc<Call>> {
@@ -181,13 +185,15 @@ impl Pipe {
         Some(call)
     }
 
-    fn on_answer(&self, side: Side, id: &RpcId, message: &Message, payload: Option<&[u8]>) {
-        let Some(call) = self.find_answered(side, id) else { return };
+    /// Says whether it is the answer of a call.
+    fn on_answer(&self, side: Side, id: &RpcId, message: &Message, payload: Option<&[u8]>) -> bool {
+        let Some(call) = self.find_answered(side, id) else { return false };
         let answer = Answer { message, payload, response: &Response::default() };
         self.observer.tell(&call, &Happening::Answered(answer));
         if message.has_result {
             self.session.on_result(self.recording(), &call, message, self.noise().lines);
         }
+        true
     }
 
     /// The call that an answer of that side with that id belongs to.

@@ -9,7 +9,7 @@ use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
 use crate::session::{Announcement, ClientIdentity};
 use mcplog::event::Direction;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -84,64 +84,71 @@ impl PipeSession {
             return;
         }
         let mut state = self.state.lock();
-        if state.announcement.is_some() || !state.introduced.as_ref().is_some_and(|introduced| introduced.by == call.id)
-        {
-            return;
+        let is_introduction = |introduced: &Introduced| introduced.by == call.id;
+        if state.announcement.is_none() && state.introduced.as_ref().is_some_and(is_introduction) {
+            let agreed_version = result.text(Slot::AgreedVersion);
+            state.begin(self.started_at, agreed_version.as_deref());
+            self.is_announced.store(true, Ordering::Relaxed);
+            recording.counts.sessions.add(1);
+            self.announce(recording, state, noise_lines);
         }
-        self.announce(recording, &mut state, result.text(Slot::AgreedVersion).as_deref(), noise_lines);
     }
 
     /// There are so many lines of noise now.
     pub(super) fn on_noise(&self, recording: &Recording, lines: u64) {
-        if self.is_announced.load(Ordering::Relaxed) {
-            let (mut state, now) = (self.state.lock(), recording.clock.now());
-            let is_due = |(told, at): (u64, Instant)| {
-                told == 0 || (lines >= told.saturating_mul(2) && now.saturating_duration_since(at) >= NOISE_INTERVAL)
-            };
-            if state.told.is_some_and(is_due) {
-                self.tell_noise(recording, &mut state, lines);
-            }
+        if !self.is_announced.load(Ordering::Relaxed) {
+            return;
+        }
+        let state = self.state.lock();
+        let now = recording.clock.now();
+        let is_due = |(told, at): (u64, Instant)| {
+            told == 0 || (lines >= told.saturating_mul(2) && now.saturating_duration_since(at) >= NOISE_INTERVAL)
+        };
+        if state.told.is_some_and(is_due) {
+            self.announce(recording, state, lines);
         }
     }
 
-    /// The process is over, after so many lines of noise.
+    /// The process is over, after so many lines of noise. Rows that come all the same are followed by another end.
     pub(super) fn close(&self, recording: &Recording, noise_lines: u64) {
+        let has_rows = self.has_rows.swap(false, Ordering::Relaxed);
         let mut state = self.state.lock();
-        if std::mem::replace(&mut state.is_closed, true) {
-            return;
+        if state.announcement.is_none() {
+            if !has_rows && noise_lines == 0 {
+                return;
+            }
+            state.begin(self.started_at, None);
+            self.is_announced.store(true, Ordering::Relaxed);
+            recording.counts.sessions.add(1);
         }
-        let has_rows = self.has_rows.load(Ordering::Relaxed);
-        if state.announcement.is_none() && (has_rows || noise_lines > 0) {
-            self.announce(recording, &mut state, None, noise_lines);
-        } else if state.told.is_some_and(|(told, _)| told < noise_lines) {
-            self.tell_noise(recording, &mut state, noise_lines);
+        let was_closed = std::mem::replace(&mut state.is_closed, true);
+        if state.told.is_none_or(|(told, _)| told < noise_lines) {
+            self.announce(recording, state, noise_lines);
+        } else {
+            drop(state);
         }
-        if state.announcement.is_some() {
+        if has_rows || !was_closed {
             recording.close_session(&self.id, self.started_at, true);
         }
     }
 
-    fn announce(&self, recording: &Recording, state: &mut State, agreed_version: Option<&str>, noise_lines: u64) {
-        let (client, asked_version) = match state.introduced.take() {
+    /// Says what the session is, or says it again: with so many lines of noise.
+    fn announce(&self, recording: &Recording, mut state: MutexGuard<'_, State>, noise_lines: u64) {
+        state.told = Some((noise_lines, recording.clock.now()));
+        let announcement = state.announcement.clone();
+        drop(state);
+        announcement.into_iter().for_each(|announcement| recording.announce(&self.id, announcement));
+    }
+}
+
+impl State {
+    /// The session is known from now on: with its client, if that said who it is.
+    fn begin(&mut self, started_at: i64, agreed_version: Option<&str>) {
+        let (client, asked_version) = match self.introduced.take() {
             Some(Introduced { client, protocol_version, .. }) => (client, protocol_version),
             None => (ClientIdentity::new(None, None), None),
         };
-        let announcement = Announcement {
-            started_at: self.started_at,
-            client,
-            protocol_version: agreed_version.or(asked_version.as_deref()).map(Box::from),
-            is_derived: true,
-        };
-        recording.counts.sessions.add(1);
-        state.announcement = Some(announcement);
-        self.tell_noise(recording, state, noise_lines);
-        self.is_announced.store(true, Ordering::Relaxed);
-    }
-
-    /// Announces it, or says again what it is: with so many lines of noise.
-    fn tell_noise(&self, recording: &Recording, state: &mut State, noise_lines: u64) {
-        let Some(announcement) = &state.announcement else { return };
-        state.told = Some((noise_lines, recording.clock.now()));
-        recording.announce(&self.id, announcement.clone());
+        let protocol_version = agreed_version.or(asked_version.as_deref()).map(Box::from);
+        self.announcement = Some(Announcement { started_at, client, protocol_version, is_derived: true });
     }
 }
