@@ -79,3 +79,27 @@ fn the_pages_of_a_list_are_one_version_of_a_server_that_has_a_name_and_no_addres
     tools.sort_by_key(|tool| tool["name"].to_string());
     assert_eq!(serde_json::Value::from(tools), same(payload));
 }
+
+/// A tool call, as it passes most of the time: each line in a piece of its own.
+fn tool_call([client, server]: &mut [PipeReader; 2]) {
+    client.push(
+        b"{\"jsonrpc\":\"2.0\",\"id\":17,\"method\":\"tools/call\",\"params\":{\"name\":\"search\",\"arguments\":{\"text\":\"x\"}}}\n",
+    );
+    server.push(b"{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"y\"}]}}\n");
+}
+
+#[test]
+fn a_call_allocates_no_more_than_it_needs() {
+    let store = Arc::new(Store::default());
+    let observer = observer(&store);
+    let (_pipe, mut readers) = begin(&observer);
+    // The first one makes what a process and a thread have once.
+    tool_call(&mut readers);
+    let memory = allocation_counter::measure(|| tool_call(&mut readers));
+    assert!(memory.count_total <= 5, "{} allocations", memory.count_total);
+    assert_eq!(memory.bytes_current, 0);
+    // What is no call costs nothing, as long as nobody asks what the server offers.
+    let noise = b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"data\":\"soon\"}}\nlistening\n\n";
+    let memory = allocation_counter::measure(|| readers.iter_mut().for_each(|reader| reader.push(noise)));
+    assert_eq!(memory.count_total, 0);
+}

@@ -5,7 +5,6 @@
 
 use super::line::{Line, LineEnd, LineReader};
 use super::noise::{Noise, NoiseCount};
-use super::reader::PipeReader;
 use super::session::PipeSession;
 use super::side::Side;
 use crate::calls::{Answer, Breakdown, Call, Facts, Failure, Happening, Origin, Owner, Response, bounded_cause};
@@ -54,11 +53,6 @@ impl Pipe {
     /// nothing of its command, which may hold secrets. For [`SchemaWatch::new`](crate::SchemaWatch::new).
     pub fn url_of(server_name: &str) -> String {
         format!("stdio:{server_name}")
-    }
-
-    /// The reader of what that side sends. There is to be one for each.
-    pub fn reader(self: &Arc<Self>, side: Side) -> PipeReader {
-        PipeReader::new(self, side)
     }
 
     /// The id of the session that the process is.
