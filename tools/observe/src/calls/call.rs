@@ -14,6 +14,7 @@ use super::origin::Origin;
 use crate::activity::Activity;
 use crate::read::RpcId;
 use crate::recording::{Phase, Recording};
+use mcplog::event::Direction;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -29,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) origin: Origin,
     /// The session that it is looked for in: one that is made up, or the one that the transport names.
     pub(crate) session: Option<Arc<str>>,
+    /// Who asks. Ids of the two directions have nothing to do with each other.
+    pub(crate) direction: Direction,
     /// `None` where the body could not be read, and the request is only known from its head.
     pub(crate) id: Option<RpcId>,
     /// Its result says what the server offers.
@@ -70,7 +73,7 @@ struct Left {
 
 impl Call {
     pub(crate) fn begin(recording: &Arc<Recording>, origin: &Origin, mut facts: Facts) -> Self {
-        recording.counts.in_flight.rise();
+        recording.counts.open(facts.direction).rise();
         let bytes = Self::bytes_of(&facts) + origin.text_bytes() + CAUSE_BYTES_MAX;
         let (is_schema, is_patient) = (facts.schema.is_some(), facts.is_patient());
         let is_cancelled_by_closing = facts.is_cancelled_by_closing();
@@ -78,6 +81,7 @@ impl Call {
             recording: recording.clone(),
             origin: origin.clone(),
             session: facts.derived.as_ref().or(origin.session.as_ref()).cloned(),
+            direction: facts.direction,
             id: facts.id.take(),
             is_schema,
             is_patient,
@@ -129,7 +133,7 @@ impl Call {
         let has_closed = was_open && !progress.state.is_open();
         drop(progress);
         if has_closed {
-            self.recording.counts.in_flight.fall();
+            self.recording.counts.open(self.direction).fall();
         }
         let Some((facts, how, at)) = ended else { return false };
         let http_status = match &how {

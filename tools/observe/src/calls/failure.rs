@@ -68,6 +68,8 @@ pub enum Failure {
     ClientTimeout,
     /// The proxy itself failed.
     ProxyError,
+    /// The process that the server was ended before the answer.
+    ServerExited,
 }
 
 impl Failure {
@@ -106,6 +108,7 @@ impl Failure {
             Self::UpstreamLoop => "upstream_loop",
             Self::ClientTimeout => "client_timeout",
             Self::ProxyError => "proxy_error",
+            Self::ServerExited => "server_exited",
         })
     }
 
@@ -124,6 +127,7 @@ impl Failure {
             Self::UpstreamLoop => "the upstream leads back to this proxy",
             Self::ClientTimeout => "the client did not send the rest of its request in time",
             Self::ProxyError => "the proxy itself failed on this request",
+            Self::ServerExited => "the server's process ended before the answer",
         })
     }
 }

@@ -6,11 +6,14 @@
 use super::facts::Facts;
 use super::failure::Failure;
 use crate::read::{Message, Slot};
-use mcplog::event::Outcome;
+use mcplog::event::{Direction, Outcome};
 
 /// Of a call whose answer is a result. A subscription ends with it.
 pub(super) fn of_result(message: &Message, facts: &Facts, tool_error: Option<bool>) -> Outcome {
-    if facts.is_subscription() {
+    if facts.direction == Direction::Server {
+        // What a client answers is no result of a tool, and a client asks for nothing more.
+        Outcome::Ok
+    } else if facts.is_subscription() {
         Outcome::Ended
     } else if tool_error == Some(true) {
         Outcome::ToolError
@@ -28,8 +31,8 @@ pub(super) fn of_result(message: &Message, facts: &Facts, tool_error: Option<boo
 /// ended by whoever lets go of it, and nothing is lost then; if its upstream failed, it failed too.
 pub(super) fn of_failure(failure: Failure, is_subscription: bool, http_status: Option<u16>) -> Outcome {
     use Failure::{
-        Cancelled, ClientGone, ClientTimeout, Http, NoResponse, ProxyError, ProxyShutdown, StreamBroken, Timeout,
-        UnreadableResponse, UpstreamLoop, UpstreamUnreachable,
+        Cancelled, ClientGone, ClientTimeout, Http, NoResponse, ProxyError, ProxyShutdown, ServerExited, StreamBroken,
+        Timeout, UnreadableResponse, UpstreamLoop, UpstreamUnreachable,
     };
     match (failure, http_status) {
         (Timeout, _) => Outcome::Timeout,
@@ -41,7 +44,7 @@ pub(super) fn of_failure(failure: Failure, is_subscription: bool, http_status: O
         (ProxyShutdown, _) => Outcome::Lost,
         (
             UpstreamUnreachable | UpstreamLoop | StreamBroken | NoResponse | Http(_) | UnreadableResponse | ClientGone
-            | ClientTimeout,
+            | ClientTimeout | ServerExited,
             _,
         ) => Outcome::Error,
     }
@@ -74,6 +77,7 @@ mod tests {
             (Failure::UpstreamLoop, [Error, Redirected, Error, Redirected]),
             (Failure::ClientTimeout, [Error, Redirected, Error, Redirected]),
             (Failure::ProxyError, [Error, Error, Error, Error]),
+            (Failure::ServerExited, [Error, Redirected, Error, Redirected]),
         ];
         for (failure, expected) in table {
             for (is_subscription, expected) in [false, true].into_iter().zip(expected.chunks(2)) {
