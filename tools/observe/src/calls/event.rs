@@ -16,7 +16,7 @@ use crate::schema::{Asked, Caller, SchemaResult, Scope};
 use crate::session::{Announcement, ClientIdentity};
 use crate::tasks::{can_become_task, created_task, is_about_task};
 use mcplog::Request;
-use mcplog::event::{Direction, Note, Notes, Outcome};
+use mcplog::event::{Direction, Note, Notes, Outcome, Transport};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -117,7 +117,8 @@ impl<'a> Ended<'a> {
     }
 
     fn caller(&self, session: Option<&str>) -> Caller {
-        let identity = self.facts.handshake.as_ref().or(self.facts.sessionless.as_ref());
+        let Facts { handshake, sessionless, introduced, .. } = self.facts;
+        let identity = handshake.as_ref().or(sessionless.as_ref()).or(introduced.as_ref());
         let of_session = || self.recording.sessions.client_name(session?);
         let client = identity.map_or_else(of_session, |identity| identity.name.clone());
         Caller { credential: self.origin.credential, client }
@@ -194,6 +195,10 @@ impl<'a> Ended<'a> {
             let agreed_version =
                 agreed_version.or(self.facts.introduced.as_ref().and(self.facts.protocol_version.as_deref()));
             self.recording.sessions.agree(session, client, self.origin.endpoint.as_ref(), agreed_version);
+            if self.origin.transport == Transport::Stdio {
+                // A process is a session before its handshake. Who reads its pipe announces it.
+                return;
+            }
             let is_derived = self.recording.sessions.announced.is_made_up(session);
             self.announce(session, client, agreed_version, is_derived);
         }

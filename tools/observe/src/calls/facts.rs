@@ -23,18 +23,18 @@ pub(crate) struct Facts {
     /// Who asks.
     pub(crate) direction: Direction,
     /// `None` where the body could not be read, and the request is only known from its head.
-    pub(super) id: Option<RpcId>,
+    pub(crate) id: Option<RpcId>,
     pub(super) method: Box<str>,
     /// The method's results say what the server offers.
     pub(super) schema: Option<SchemaMethod>,
     pub(super) tool: Option<Box<str>>,
     pub(super) target: Option<Box<str>>,
-    pub(super) protocol_version: Option<Arc<str>>,
+    pub(crate) protocol_version: Option<Arc<str>>,
     /// The client's identity, if this is a request of the sessionless era.
     pub(crate) sessionless: Option<ClientIdentity>,
     /// Who the client says it is in this request, in a session that was agreed on: clients of the sessionless era do so in the
     /// transport of 2024-11-05, too, where nobody shakes hands.
-    pub(super) introduced: Option<ClientIdentity>,
+    pub(crate) introduced: Option<ClientIdentity>,
     /// The client's identity, if this is a handshake.
     pub(crate) handshake: Option<ClientIdentity>,
     /// The session that is made up for it, where the transport names none. It counts once the call has ended.

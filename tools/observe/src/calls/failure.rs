@@ -73,6 +73,8 @@ pub enum Failure {
     Displaced,
     /// The proxy itself failed.
     ProxyError,
+    /// The process that the server was ended before the answer.
+    ServerExited,
 }
 
 impl Failure {
@@ -113,6 +115,7 @@ impl Failure {
             Self::AnswerTimeout => "answer_timeout",
             Self::Displaced => "displaced",
             Self::ProxyError => "proxy_error",
+            Self::ServerExited => "server_exited",
         })
     }
 
@@ -133,6 +136,7 @@ impl Failure {
             Self::AnswerTimeout => "the client did not answer within its time limit",
             Self::Displaced => "the server asked more than is remembered before the client answered",
             Self::ProxyError => "the proxy itself failed on this request",
+            Self::ServerExited => "the server's process ended before the answer",
         })
     }
 }

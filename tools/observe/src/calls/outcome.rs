@@ -32,7 +32,7 @@ pub(super) fn of_result(message: &Message, facts: &Facts, tool_error: Option<boo
 pub(super) fn of_failure(failure: Failure, is_subscription: bool, http_status: Option<u16>) -> Outcome {
     use Failure::{
         AnswerTimeout, Cancelled, ClientGone, ClientTimeout, Displaced, Http, NoResponse, ProxyError, ProxyShutdown,
-        StreamBroken, Timeout, UnreadableResponse, UpstreamLoop, UpstreamUnreachable,
+        ServerExited, StreamBroken, Timeout, UnreadableResponse, UpstreamLoop, UpstreamUnreachable,
     };
     match (failure, http_status) {
         (Timeout | AnswerTimeout, _) => Outcome::Timeout,
@@ -44,7 +44,7 @@ pub(super) fn of_failure(failure: Failure, is_subscription: bool, http_status: O
         (ProxyShutdown, _) => Outcome::Lost,
         (
             UpstreamUnreachable | UpstreamLoop | StreamBroken | NoResponse | Http(_) | UnreadableResponse | ClientGone
-            | ClientTimeout | Displaced,
+            | ClientTimeout | Displaced | ServerExited,
             _,
         ) => Outcome::Error,
     }
@@ -79,6 +79,7 @@ mod tests {
             (Failure::AnswerTimeout, [Timeout, Timeout, Timeout, Timeout]),
             (Failure::Displaced, [Error, Redirected, Error, Redirected]),
             (Failure::ProxyError, [Error, Error, Error, Error]),
+            (Failure::ServerExited, [Error, Redirected, Error, Redirected]),
         ];
         for (failure, expected) in table {
             for (is_subscription, expected) in [false, true].into_iter().zip(expected.chunks(2)) {
