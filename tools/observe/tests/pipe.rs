@@ -96,10 +96,11 @@ fn a_call_allocates_no_more_than_it_needs() {
     // The first one makes what a process and a thread have once.
     tool_call(&mut readers);
     let memory = allocation_counter::measure(|| tool_call(&mut readers));
-    assert!(memory.count_total <= 5, "{} allocations", memory.count_total);
+    assert!(memory.count_total <= 8, "{} allocations", memory.count_total);
     assert_eq!(memory.bytes_current, 0);
     // What is no call costs nothing, as long as nobody asks what the server offers.
-    let noise = b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"data\":\"soon\"}}\nlistening\n\n";
+    let noise =
+        b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"data\":\"soon\"}}\nlistening\n\n";
     let memory = allocation_counter::measure(|| readers.iter_mut().for_each(|reader| reader.push(noise)));
     assert_eq!(memory.count_total, 0);
 }

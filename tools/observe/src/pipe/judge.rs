@@ -97,10 +97,22 @@ impl Judge {
         let spellings: Vec<Value> = number(id).map(|number| spellings(number).to_vec()).unwrap_or_default();
         let ids = [vec![id.clone()], spellings].concat();
         let find = |is_taken_back: bool| {
-            let is_it = |asked: &Asked, id: &Value| {
-                asked.side != side && asked.is_taken_back == is_taken_back && asked.id == *id
+            let is_it = |asked: &Asked, is_meant: &dyn Fn(&Value) -> bool| {
+                asked.side != side && asked.is_taken_back == is_taken_back && is_meant(&asked.id)
             };
-            ids.iter().find_map(|id| self.asked.iter().rposition(|asked| is_it(asked, id)))
+            match side {
+                // Of what the client asked, the newest of each spelling.
+                Side::Server => ids
+                    .iter()
+                    .find_map(|id| self.asked.iter().rposition(|asked| is_it(asked, &|own: &Value| own == id))),
+                // Of what the server asked, the oldest.
+                Side::Client => {
+                    self.asked.iter().position(|asked| is_it(asked, &|own: &Value| own == id)).or_else(|| {
+                        let is_number = |own: &Value| number(id).is_some() && number(own) == number(id);
+                        self.asked.iter().position(|asked| is_it(asked, &is_number))
+                    })
+                }
+            }
         };
         let Some(at) = find(false).or_else(|| find(true)) else { return false };
         let asked = self.asked.remove(at);
