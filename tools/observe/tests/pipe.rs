@@ -2,7 +2,8 @@
 
 use mcplog::Event;
 use mcplog_observe::{
-    Counts, Observer, Pipe, PipeReader, SchemaQueue, SchemaResult, SchemaWatch, Side, Sink, Surroundings, SystemClock,
+    Budget, Counts, Observer, PIPE_FREE_BYTES, Pipe, PipeReader, SchemaQueue, SchemaResult, SchemaWatch, Side, Sink,
+    Surroundings, SystemClock,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -31,15 +32,15 @@ impl SchemaQueue for Store {
     }
 }
 
-fn observer(store: &Arc<Store>) -> Arc<Observer> {
-    Observer::new(Surroundings {
+fn surroundings(store: &Arc<Store>) -> Surroundings {
+    Surroundings {
         proxy: "notes".into(),
         sink: store.clone(),
         schema: store.clone(),
         counts: Arc::new(Counts::default()),
         clock: Arc::new(SystemClock),
         session_idle_ms: 0,
-    })
+    }
 }
 
 /// A pipe, and the readers of what its client and its server send.
@@ -54,7 +55,7 @@ const CLIENT: &str = r#""_meta":{"io.modelcontextprotocol/clientInfo":{"name":"c
 #[test]
 fn the_pages_of_a_list_are_one_version_of_a_server_that_has_a_name_and_no_address() {
     let store = Arc::new(Store::default());
-    let observer = observer(&store);
+    let observer = Observer::new(surroundings(&store));
     let (_pipe, [mut client, mut server]) = begin(&observer);
     for (id, cursor, answer) in [
         (1, "", r#""tools":[{"name":"write"}],"nextCursor":"2""#),
@@ -91,7 +92,7 @@ fn tool_call([client, server]: &mut [PipeReader; 2]) {
 #[test]
 fn a_call_allocates_no_more_than_it_needs() {
     let store = Arc::new(Store::default());
-    let observer = observer(&store);
+    let observer = Observer::new(surroundings(&store));
     let (_pipe, mut readers) = begin(&observer);
     // The first one makes what a process and a thread have once.
     tool_call(&mut readers);
@@ -103,4 +104,58 @@ fn a_call_allocates_no_more_than_it_needs() {
         b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"data\":\"soon\"}}\nlistening\n\n";
     let memory = allocation_counter::measure(|| readers.iter_mut().for_each(|reader| reader.push(noise)));
     assert_eq!(memory.count_total, 0);
+}
+
+/// What both sides send without end: a beginning, and what follows again and again.
+fn endless() -> Vec<(&'static str, String)> {
+    let long = "x".repeat(9000);
+    let said = |head: &'static str, again: String| (head, again);
+    vec![
+        said("{", format!(r#""method":"{long}","#)),
+        said(r#"{"jsonrpc":"2.0","id":1,"params":{"#, format!(r#""name":"{long}","uri":"{long}","cursor":"{long}","#)),
+        said("", long.clone()),
+        said("", "{\n".repeat(20)),
+        said("", "[".repeat(40)),
+        said(r#"{"id":1,"result":{"isError":true,"content":["#, format!(r#"{{"type":"text","text":"{long}"}},"#)),
+        said("[", r#"{"jsonrpc":"2.0","method":"notifications/progress"},"#.to_owned()),
+        said("[", format!(r#"{{"jsonrpc":"2.0","id":7,"error":{{"code":1,"message":"{long}"}}}},"#)),
+        said("[", format!(r#"{{"id":7,"result":{{"isError":true,"content":[{{"type":"text","text":"{long}"}}]}}}},"#)),
+        said("[", format!(r#"{{"id":7,"result":{{"content":"{long}"}}}}],[\n["#)),
+    ]
+}
+
+/// How much is held while both sides send that, in bytes.
+fn held((head, again): &(&str, String), budget_bytes: usize) -> u64 {
+    /// As long as that is open, the text of each line is kept.
+    const LIST: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n";
+    let again = again.repeat((64 * 1024 / again.len()).max(1));
+    let budget = Budget::new(budget_bytes);
+    let memory = allocation_counter::measure(|| {
+        let observer = Observer::within(budget.clone(), surroundings(&Arc::new(Store::default())));
+        let (_pipe, mut readers) = begin(&observer);
+        readers[0].push(LIST);
+        readers.iter_mut().for_each(|reader| reader.push(head.as_bytes()));
+        for _ in 0..20 {
+            readers.iter_mut().for_each(|reader| reader.push(again.as_bytes()));
+        }
+        observer.finish();
+    });
+    assert_eq!((memory.bytes_current, budget.taken()), (0, 0), "nothing stays behind: {head} {}", &again[..40]);
+    memory.bytes_max
+}
+
+#[test]
+fn what_either_side_sends_without_end_is_held_in_bounded_memory() {
+    const BUDGET_BYTES: usize = 1 << 19;
+    /// With what an observer holds beside its pipes.
+    const BESIDE: usize = 64 * 1024 + PIPE_FREE_BYTES;
+    let mut is_hostile = false;
+    for attack in endless() {
+        for budget_bytes in [0, BUDGET_BYTES] {
+            let bytes = held(&attack, budget_bytes);
+            assert!(bytes <= (BESIDE + budget_bytes) as u64, "{bytes} bytes: {} {}", attack.0, &attack.1[..8]);
+        }
+        is_hostile |= held(&attack, 100 * BUDGET_BYTES) > (BESIDE + BUDGET_BYTES) as u64;
+    }
+    assert!(is_hostile, "none of them would take more if it could");
 }

@@ -4,6 +4,7 @@
 //! on says when either party is gone.
 
 mod batch;
+mod limits;
 mod line;
 mod noise;
 #[expect(clippy::module_inception, reason = "one pipe")]
@@ -28,6 +29,7 @@ mod matching_tests;
 #[cfg(test)]
 mod session_tests;
 
+pub use limits::PIPE_FREE_BYTES;
 pub use noise::Noise;
 pub use pipe::Pipe;
 pub use reader::PipeReader;
