@@ -38,6 +38,7 @@ pub(crate) struct SeenSession {
     pub(crate) client: Option<String>,
     pub(crate) protocol_version: Option<String>,
     pub(crate) derived: bool,
+    pub(crate) noise_lines: Option<i64>,
 }
 
 /// The head of a request, with nothing in it that a test does not name.
@@ -117,6 +118,7 @@ impl Sink for Collector {
                 client: session.client_name.map(str::to_owned),
                 protocol_version: session.protocol_version.map(str::to_owned),
                 derived: session.derived,
+                noise_lines: session.noise_lines,
             });
         }
         if let Event::Request(request) = event {

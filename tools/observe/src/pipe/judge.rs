@@ -36,7 +36,7 @@ impl Judge {
     /// That side sent a whole line, without its line feed.
     pub(super) fn line(&mut self, side: Side, line: &[u8]) {
         let text = String::from_utf8_lossy(line);
-        if text.trim().is_empty() {
+        if line.trim_ascii().is_empty() {
             return;
         }
         let messages = match serde_json::from_str(&text) {

@@ -135,9 +135,10 @@ impl PipeSession {
     /// Says what the session is, or says it again: with so many lines of noise.
     fn announce(&self, recording: &Recording, mut state: MutexGuard<'_, State>, noise_lines: u64) {
         state.told = Some((noise_lines, recording.clock.now()));
-        let announcement = state.announcement.clone();
+        let Some(announcement) = state.announcement.clone() else { return };
         drop(state);
-        announcement.into_iter().for_each(|announcement| recording.announce(&self.id, announcement));
+        let noise_lines = i64::try_from(noise_lines).ok().filter(|lines| *lines > 0);
+        recording.announce(&self.id, Announcement { noise_lines, ..announcement });
     }
 }
 
@@ -149,6 +150,7 @@ impl State {
             None => (ClientIdentity::new(None, None), None),
         };
         let protocol_version = agreed_version.or(asked_version.as_deref()).map(Box::from);
-        self.announcement = Some(Announcement { started_at, client, protocol_version, is_derived: true });
+        self.announcement =
+            Some(Announcement { started_at, client, protocol_version, is_derived: true, noise_lines: None });
     }
 }

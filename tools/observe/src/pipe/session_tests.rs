@@ -1,5 +1,6 @@
 //! A process is one session, whoever says so, and however often.
 
+use super::Side;
 use super::fixture::{INITIALIZE, INITIALIZED, Piped};
 use crate::testing::SeenSession;
 use std::time::Duration;
@@ -27,6 +28,7 @@ fn session(piped: &Piped, client: Option<&str>, protocol_version: Option<&str>) 
         client: client.map(str::to_owned),
         protocol_version: protocol_version.map(str::to_owned),
         derived: true,
+        noise_lines: None,
     }
 }
 
@@ -103,7 +105,7 @@ fn a_process_of_which_there_is_something_to_say_is_announced_at_its_end_at_the_l
     let mut piped = Piped::new();
     piped.server("usage: server [OPTIONS]");
     piped.pipe.on_server_gone("exit code 2");
-    assert_eq!(piped.sessions(), [session(&piped, None, None)]);
+    assert_eq!(piped.sessions(), [SeenSession { noise_lines: Some(1), ..session(&piped, None, None) }]);
     // Nothing passed.
     let piped = Piped::new();
     piped.pipe.on_server_gone("exit code 127");
@@ -121,4 +123,41 @@ fn the_end_of_the_process_is_said_once_and_again_for_rows_that_come_all_the_same
     let id = piped.pipe.session_id().to_owned();
     assert_eq!(piped.around.closes(), [(id.clone(), 5000)]);
     assert_eq!(piped.let_go().closes(), [(id.clone(), 5000), (id, 6000)]);
+}
+
+/// How much noise was told with each announcement, after so many lines and seconds.
+#[test]
+fn noise_is_told_with_the_session_when_it_begins_when_it_has_doubled_and_at_the_end() {
+    let mut piped = Piped::new();
+    let told = |piped: &Piped| piped.sessions().iter().map(|session| session.noise_lines).collect::<Vec<_>>();
+    let noise = |piped: &mut Piped, lines: usize| piped.pass(Side::Server, &b"listening\n".repeat(lines));
+    noise(&mut piped, 2);
+    assert_eq!(told(&piped), []);
+    piped.client(INITIALIZE);
+    piped.server(INITIALIZED);
+    assert_eq!(told(&piped), [Some(2)]);
+    noise(&mut piped, 20);
+    assert_eq!(told(&piped), [Some(2)], "not before ten seconds passed");
+    piped.around.clock.advance(Duration::from_secs(10));
+    noise(&mut piped, 1);
+    assert_eq!(told(&piped), [Some(2), Some(23)]);
+    piped.around.clock.advance(Duration::from_secs(60));
+    noise(&mut piped, 22);
+    assert_eq!(told(&piped), [Some(2), Some(23)], "it has not doubled");
+    noise(&mut piped, 1);
+    assert_eq!(told(&piped), [Some(2), Some(23), Some(46)]);
+    noise(&mut piped, 3);
+    piped.pipe.on_server_gone("exit code 0");
+    assert_eq!(told(&piped), [Some(2), Some(23), Some(46), Some(49)]);
+    let mut last = piped.sessions();
+    last.iter_mut().for_each(|session| session.noise_lines = None);
+    last.dedup();
+    assert_eq!(last, [session(&piped, Some("claude-code"), Some("2025-06-18"))], "the rest stays what it was");
+
+    // The first line of all is told at once.
+    let mut piped = Piped::shaken();
+    noise(&mut piped, 1);
+    assert_eq!(told(&piped), [None, Some(1)]);
+    piped.pipe.on_server_gone("exit code 0");
+    assert_eq!(told(&piped), [None, Some(1)]);
 }
