@@ -3,6 +3,7 @@
 use super::Side;
 use super::fixture::{INITIALIZE, INITIALIZED, Piped};
 use crate::testing::SeenSession;
+use std::slice;
 use std::time::Duration;
 
 const REFUSED: &str = r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"Method not found"}}"#;
@@ -101,6 +102,16 @@ fn a_process_of_which_there_is_something_to_say_is_announced_at_its_end_at_the_l
     piped.server(result("1"));
     piped.pipe.on_server_gone("exit code 1");
     assert_eq!(piped.sessions(), [session(&piped, None, None)]);
+    // What they agree on is known late.
+    let mut piped = Piped::new();
+    piped.client(INITIALIZE);
+    piped.client(ask("1", "ping"));
+    piped.server(result("1"));
+    let nameless = session(&piped, None, None);
+    assert_eq!(piped.sessions(), slice::from_ref(&nameless));
+    piped.server(INITIALIZED);
+    let named = session(&piped, Some("claude-code"), Some("2025-06-18"));
+    assert_eq!(piped.sessions(), [nameless, named]);
     // It was no MCP server.
     let mut piped = Piped::new();
     piped.server("usage: server [OPTIONS]");
