@@ -2,6 +2,8 @@
 
 use super::fixture::Piped;
 use super::{Pipe, Side};
+use crate::calls::{ASKED_OF_ONE_MAX, INDEX_BYTES_MAX};
+use crate::read::TOKEN_BYTES_MAX;
 use crate::testing::{Seen, Surrounded, stories};
 use mcplog::Status;
 use mcplog::event::{NAME_BYTES_MAX, Outcome};
@@ -167,4 +169,33 @@ fn the_end_of_one_server_is_nothing_to_another() {
     readers[1][1].push(format!("{RESULT}\n").as_bytes());
     let sessions: Vec<_> = around.seen().into_iter().map(|row| row.session.unwrap()).collect();
     assert_eq!(sessions, pipes.map(|pipe| pipe.session_id().to_owned()));
+}
+
+/// A server that asks without end has a row for each request, and is nothing to what the client asks. A client that is never
+/// answered has rows up to a limit, and what passes beyond is counted.
+#[test]
+fn neither_side_fills_memory_with_what_is_never_answered() {
+    const ASKED: usize = 1000;
+    let mut piped = Piped::new();
+    piped.client(CALL);
+    let ask = |id: usize| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+    (0..ASKED).for_each(|id| piped.server(ask(id)));
+    assert!(piped.rows().iter().all(|row| row.code.as_deref() == Some("displaced")));
+    assert_eq!(piped.rows().len(), ASKED - ASKED_OF_ONE_MAX);
+    piped.server(RESULT);
+    assert_eq!(piped.rows().last().and_then(|row| row.outcome), Some(Outcome::Ok));
+    piped.pipe.on_server_gone(CAUSE);
+    assert_eq!(piped.rows().len(), ASKED + 1);
+
+    let mut piped = Piped::new();
+    let long = "x".repeat(TOKEN_BYTES_MAX - 2);
+    let call =
+        |id: usize| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{long}"}}}}"#);
+    let requests = 2 * INDEX_BYTES_MAX / TOKEN_BYTES_MAX;
+    (0..requests).for_each(|id| piped.client(call(id)));
+    let recording = piped.around.observer.recording.clone();
+    piped.pipe.on_server_gone(CAUSE);
+    let unrecorded = usize::try_from(recording.counts.requests_unrecorded.get()).unwrap();
+    assert_eq!(piped.rows().len() + unrecorded, requests);
+    assert!((requests / 3..requests / 2 + 1).contains(&piped.rows().len()), "{unrecorded} of {requests}");
 }

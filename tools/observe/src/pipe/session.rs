@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// How an id begins.
-const PREFIX: &str = "stdio-";
+pub(super) const PREFIX: &str = "stdio-";
 /// How long it takes at least until noise that grew is told again.
-const NOISE_INTERVAL: Duration = Duration::from_secs(10);
+pub(super) const NOISE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The session that a server's process is.
 pub(super) struct PipeSession {
