@@ -87,8 +87,8 @@ enum Step {
     GiveUp,
 }
 
-/// In whatever order the parties and the observer end, and whatever still passes: each request is one row, and the first reason
-/// counts. The session is closed once there is an end of the process, and never before.
+/// In whatever order the parties and the observer end, and whatever still passes: each request is one row, and the
+/// first reason counts. The session is closed once there is an end of the process, and never before.
 #[test]
 fn in_every_order_of_ends_each_call_has_one_row_and_the_session_one_end() {
     use Step::{Answer, Ask, Cancel, ClientEnd, ClientGone, GiveUp, ServerEnd, ServerGone, Stop};
@@ -171,8 +171,8 @@ fn the_end_of_one_server_is_nothing_to_another() {
     assert_eq!(sessions, pipes.map(|pipe| pipe.session_id().to_owned()));
 }
 
-/// A server that asks without end has a row for each request, and is nothing to what the client asks. A client that is never
-/// answered has rows up to a limit, and what passes beyond is counted.
+/// A server that asks without end has a row for each request, and is nothing to what the client asks. A client that is
+/// never answered has rows up to a limit, and what passes beyond is counted.
 #[test]
 fn neither_side_fills_memory_with_what_is_never_answered() {
     const ASKED: usize = 1000;
