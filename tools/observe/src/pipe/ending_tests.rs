@@ -6,8 +6,9 @@ use crate::calls::{ASKED_OF_ONE_MAX, INDEX_BYTES_MAX};
 use crate::read::TOKEN_BYTES_MAX;
 use crate::testing::{Seen, Surrounded, stories};
 use mcplog::Status;
-use mcplog::event::{NAME_BYTES_MAX, Outcome};
-use std::sync::Arc;
+use mcplog::event::{Direction, NAME_BYTES_MAX, Outcome};
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}"#;
 const LISTEN: &str = r#"{"jsonrpc":"2.0","id":2,"method":"subscriptions/listen"}"#;
@@ -198,4 +199,45 @@ fn neither_side_fills_memory_with_what_is_never_answered() {
     let unrecorded = usize::try_from(recording.counts.requests_unrecorded.get()).unwrap();
     assert_eq!(piped.rows().len() + unrecorded, requests);
     assert!((requests / 3..requests / 2 + 1).contains(&piped.rows().len()), "{unrecorded} of {requests}");
+}
+
+/// Both streams and the end of the process are on threads of their own.
+#[test]
+fn on_threads_of_their_own_the_streams_and_the_end_make_one_row_for_each_request() {
+    const REQUESTS: usize = 300;
+    for gone_after in [0, 1, REQUESTS / 2, REQUESTS] {
+        let around = Surrounded::new();
+        let pipe = Pipe::begin(&around.observer);
+        let [mut client, mut server] = [Side::Client, Side::Server].map(|side| pipe.reader(side));
+        let (asked, answered) = (mpsc::channel(), mpsc::channel());
+        thread::scope(|scope| {
+            let to_server = asked.0;
+            scope.spawn(move || {
+                for id in 0..REQUESTS {
+                    client.push(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"ping\"}}\n").as_bytes());
+                    let _ = to_server.send(id);
+                }
+            });
+            let to_end = answered.0;
+            scope.spawn(move || {
+                for id in asked.1 {
+                    server.push(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{}}}}\n").as_bytes());
+                    server.push(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"roots/list\"}}\n").as_bytes());
+                    let _ = to_end.send(());
+                }
+            });
+            answered.1.iter().take(gone_after).for_each(drop);
+            pipe.on_server_gone(CAUSE);
+        });
+        drop(pipe);
+        let rows = around.into_seen();
+        let of = |direction: Direction| rows.iter().filter(move |row| row.direction == Some(direction));
+        assert_eq!((of(Direction::Client).count(), of(Direction::Server).count()), (REQUESTS, REQUESTS));
+        let answered = of(Direction::Client).filter(|row| row.outcome == Some(Outcome::Ok)).count();
+        assert!(answered >= gone_after, "{answered} of {gone_after}");
+        let codes = ["server_exited", "displaced"];
+        let has_failed = |row: &&Seen| row.code.as_deref().is_some_and(|code| codes.contains(&code));
+        assert!(of(Direction::Server).all(|row| has_failed(&row)));
+        assert!(of(Direction::Client).filter(|row| row.outcome != Some(Outcome::Ok)).all(|row| has_failed(&row)));
+    }
 }
