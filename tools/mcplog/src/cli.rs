@@ -38,6 +38,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Proxy(crate::proxy::ProxyArgs),
 
+    Wrap(Box<crate::wrap::WrapArgs>),
+
     /// Watch mcplog at work: a real MCP server, real clients, and the recording proxy between them
     #[command(after_help = "\
 Examples:
@@ -272,7 +274,7 @@ impl Command {
     /// Where the store is, of a command that looks for one.
     pub(crate) fn store(&self) -> Option<&DirArgs> {
         match self {
-            Self::Proxy(_) | Self::Demo(_) => None,
+            Self::Proxy(_) | Self::Wrap(_) | Self::Demo(_) => None,
             Self::Logs(args) => Some(&args.rows.store),
             Self::Slow(args) | Self::Stats(args) => Some(&args.store),
             Self::Sessions(args) => Some(&args.store),

@@ -10,6 +10,7 @@ mod error;
 mod proxy;
 mod recording;
 mod waiting;
+mod wrap;
 
 use cli::{Cli, Command};
 use error::{CliError, EXIT_ERROR, EXIT_OK};
@@ -48,6 +49,7 @@ fn run(command: Command) -> Result<u8, CliError> {
             proxy::run(args).map_err(|why| CliError::NotRun(proxy::chain(&why.error), why.format))?;
             Ok(EXIT_OK)
         }
+        Command::Wrap(args) => Ok(wrap::run(*args)),
         // Their work is done when they print, and the exit code says how it went.
         Command::Ingest(args) => finish(Leavable::new(stdout()), |out| command::ingest::run(&args, out)),
         Command::Check(args) => finish(Leavable::new(stdout()), |out| command::check::run(&args, &view, out)),
@@ -70,6 +72,7 @@ fn ask(command: &Command, view: &View, out: &mut dyn Write) -> Result<u8, CliErr
         Command::Schema(args) => command::schema::run(args, view, out, &mut notes)?,
         Command::Writers(args) => command::writers::run(args, view, out, &mut notes)?,
         Command::Proxy(_)
+        | Command::Wrap(_)
         | Command::Ingest(_)
         | Command::Check(_)
         | Command::Backup(_)
