@@ -17,6 +17,10 @@ from scenarios import (
     odd_traffic,
     same_view,
     schema_change,
+    wrap_attached,
+    wrap_fifty,
+    wrap_kills,
+    wrap_tools,
     wrap_view,
 )
 
@@ -33,6 +37,8 @@ def main():
     scenarios.add_parser("kill-nine").add_argument("traffic", choices=("raw", "sdk"))
     scenarios.add_parser("odd-traffic")
     scenarios.add_parser("harness-proof")
+    for name in ("wrap-attached", "wrap-fifty", "wrap-kills", "wrap-tools"):
+        scenarios.add_parser(name)
     view = scenarios.add_parser("wrap-view")
     view.add_argument("--only", default="", metavar="PATTERN", help="only pairs with that in their name")
     every = scenarios.add_parser("matrix")
@@ -58,6 +64,14 @@ def main():
                 odd_traffic.odd_traffic(work, mcplog)
             case "harness-proof":
                 harness_proof.harness_proof(work, mcplog)
+            case "wrap-attached":
+                wrap_attached.wrap_attached(work, mcplog)
+            case "wrap-fifty":
+                wrap_fifty.wrap_fifty(work, mcplog)
+            case "wrap-kills":
+                wrap_kills.wrap_kills(work, mcplog)
+            case "wrap-tools":
+                wrap_tools.wrap_tools(work, mcplog)
             case "wrap-view":
                 wrap_view.wrap_view(work, mcplog, options.only)
             case "matrix":
