@@ -20,6 +20,7 @@ from scenarios import (
     wrap_attached,
     wrap_fifty,
     wrap_kills,
+    wrap_proof,
     wrap_tools,
     wrap_view,
 )
@@ -37,7 +38,7 @@ def main():
     scenarios.add_parser("kill-nine").add_argument("traffic", choices=("raw", "sdk"))
     scenarios.add_parser("odd-traffic")
     scenarios.add_parser("harness-proof")
-    for name in ("wrap-attached", "wrap-fifty", "wrap-kills", "wrap-tools"):
+    for name in ("wrap-attached", "wrap-fifty", "wrap-kills", "wrap-proof", "wrap-tools"):
         scenarios.add_parser(name)
     view = scenarios.add_parser("wrap-view")
     view.add_argument("--only", default="", metavar="PATTERN", help="only pairs with that in their name")
@@ -70,6 +71,8 @@ def main():
                 wrap_fifty.wrap_fifty(work, mcplog)
             case "wrap-kills":
                 wrap_kills.wrap_kills(work, mcplog)
+            case "wrap-proof":
+                wrap_proof.wrap_proof(work, mcplog)
             case "wrap-tools":
                 wrap_tools.wrap_tools(work, mcplog)
             case "wrap-view":

@@ -130,7 +130,9 @@ def as_message(line):
 def check_rows(talks, directory):
     """Each request on these pipes has exactly one row, and each row of the store a request. Returns what is wrong."""
     wrong = []
-    left = store.rows(directory, "SELECT r.*, s.client_name FROM requests AS r LEFT JOIN sessions AS s USING (session_id)")
+    left = store.rows(
+        directory, "SELECT r.*, s.client_name FROM requests AS r LEFT JOIN sessions AS s USING (session_id)"
+    )
     for talk in talks:
         client_name, _ = talk.client()
         for expected in talk.expected_rows():
@@ -190,7 +192,9 @@ def check_same_bytes(name, outer, inner):
         before, after = (outer, inner) if side == "client" else (inner, outer)
         sent, arrived = before.recording.sent_by(side), after.recording.sent_by(side)
         if sent != arrived:
-            at = next((at for at, one, other in zip(count(), sent, arrived) if one != other), min(len(sent), len(arrived)))
+            at = next(
+                (at for at, one, other in zip(count(), sent, arrived) if one != other), min(len(sent), len(arrived))
+            )
             wrong.append(
                 f"{name}: of {len(sent)} bytes that the {side} sent, {len(arrived)} arrived; they differ at {at}:"
                 f" {sent[at : at + 80]!r}, {arrived[at : at + 80]!r}"

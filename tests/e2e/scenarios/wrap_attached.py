@@ -1,5 +1,6 @@
-"""Claude Code's and VS Code's own configuration files: attached, the client that reads them starts the wrapped server and
-sees what it saw before; detached, they are what they were, byte for byte.
+"""Claude Code's and VS Code's own configuration files: attached, a client that reads them starts the wrapped server.
+
+It sees what it saw before. Detached, the files are what they were, byte for byte.
 """
 
 from harness import store
@@ -49,7 +50,7 @@ VSCODE = f"""{{
 \t}},
 }}
 """
-# The client on the command line of mcplog -> as it names itself, its file in the home, its servers' member, and the file.
+# The client on mcplog's command line -> as it names itself, its file in the home, its servers' member, and the file.
 CLIENTS = {
     "claude-code": ("claude-code", ".claude.json", "mcpServers", CLAUDE_CODE),
     "vscode": ("Visual Studio Code", ".config/Code/User/mcp.json", "servers", VSCODE),
@@ -70,7 +71,13 @@ def wrap_attached(work, mcplog):
     """Each client: bare, attached, detached."""
     home = work / "home"
     # As a user has it who says nothing of where anything lies.
-    environment = {"HOME": str(home), "MCPLOG_DIR": "", "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": ""}
+    environment = {
+        "HOME": str(home),
+        "MCPLOG_DIR": "",
+        "XDG_DATA_HOME": "",
+        "XDG_CONFIG_HOME": "",
+        "XDG_STATE_HOME": "",
+    }
     printed = 0
     for client, (name, within, key, text) in CLIENTS.items():
         file = home / within
@@ -101,6 +108,10 @@ def wrap_attached(work, mcplog):
         printed += len(bare)
         if (found := rows_of(home / ".local/share/mcplog", name)) != ["ok"] * ECHOES:
             raise Failed(f"{client}: of {ECHOES} calls these are on record: {found}")
-        if TOKEN.encode() in b"".join(path.read_bytes() for path in (home / ".local/share").rglob("*") if path.is_file()):
+        if TOKEN.encode() in b"".join(
+            path.read_bytes() for path in (home / ".local/share").rglob("*") if path.is_file()
+        ):
             raise Failed(f"{client}: the store holds what the file says of the environment")
-    say(f"{len(CLIENTS)} clients' files attached, used and detached: {printed} bytes printed alike, files byte for byte")
+    say(
+        f"{len(CLIENTS)} clients' files attached, used and detached: {printed} bytes printed alike, files byte for byte"
+    )

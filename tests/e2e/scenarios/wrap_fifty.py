@@ -1,7 +1,7 @@
 """`mcplog wrap -- npx server-everything stdio` under the TypeScript SDK's client, fifty calls.
 
-What the client prints is byte for byte what it prints without the wrapper, and the store has a row for each call, and for
-each request of the server.
+What the client prints is byte for byte what it prints without the wrapper, and the store has a row for each call, and
+for each request of the server.
 """
 
 from collections import Counter
@@ -53,7 +53,8 @@ def printed(name, place, command):
 def check_store(directory):
     """Exactly the rows of fifty calls, in one session."""
     found = Counter(
-        (row["direction"], row["method"], row["tool"], row["outcome"]) for row in store.rows(directory, "SELECT * FROM requests")
+        (row["direction"], row["method"], row["tool"], row["outcome"])
+        for row in store.rows(directory, "SELECT * FROM requests")
     )
     if found != EXPECTED:
         raise Failed(f"rows that are missing: {EXPECTED - found}\nrows too many: {found - EXPECTED}")

@@ -1,8 +1,8 @@
 """`kill -9` of each party around `mcplog wrap`: no process stays behind, and the rows say what happened.
 
-A client of the TypeScript SDK starts `mcplog wrap -- npx server-everything stdio`, makes some calls, and one that does not
-end. Then it is killed, or the wrapper, or npx, or the server that npx started; and once a client whose server ignores all
-but SIGKILL. All of it at the same time, with one store.
+A client of the TypeScript SDK starts `mcplog wrap -- npx server-everything stdio`, makes some calls, and one that does
+not end. Then it is killed, or the wrapper, or npx, or the server that npx started; and once a client whose server
+ignores all but SIGKILL. All of it at the same time, with one store.
 """
 
 import os
@@ -49,9 +49,13 @@ class Scene:
 def victim_of(kind, everybody):
     """Whom to kill."""
     client, wrapper, *servers = everybody
-    return {"client": client, "client-of-stubborn": client, "wrapper": wrapper, "launcher": servers[0], "server": servers[-1]}[
-        kind
-    ]
+    return {
+        "client": client,
+        "client-of-stubborn": client,
+        "wrapper": wrapper,
+        "launcher": servers[0],
+        "server": servers[-1],
+    }[kind]
 
 
 def wrong_with_rows(kind, directory):
@@ -107,8 +111,10 @@ def wrap_kills(work, mcplog):
         wait_until("the appender to have looked", window.is_over, SECONDS_MAX)
         for kind, scene in scenes.items():
             os.kill(victim_of(kind, everybody[kind]).pid, signal.SIGKILL)
-            if kind == "wrapper" or not kind.startswith("client"):
-                wait_until(f"{scene.name}: the client to notice", lambda it=scene: "closed" in it.client.tail(), SECONDS_MAX)
+            if not kind.startswith("client"):
+                wait_until(
+                    f"{scene.name}: the client to notice", lambda it=scene: "closed" in it.client.tail(), SECONDS_MAX
+                )
         for kind in scenes:
             try:
                 wait_until("the end of all", lambda it=kind: not left_behind(everybody[it]), SECONDS_MAX)
@@ -116,13 +122,14 @@ def wrap_kills(work, mcplog):
                 left = [f"{entry.pid} {entry.command}" for entry in left_behind(everybody[kind])]
                 wrong.append(f"killed-{kind}: left behind after {SECONDS_MAX} s: {left}")
     finally:
-        for entries in everybody.values():
-            end(entries)
-        for scene in scenes.values():
-            scene.client.child.kill()
+        for kind, scene in scenes.items():
+            end(everybody[kind] or scene.everybody())
             scene.client.child.wait()
     fold(mcplog, directory, work)
     wrong += [line for kind in scenes for line in wrong_with_rows(kind, directory)]
     if wrong:
         raise Failed("\n".join(wrong))
-    say(f"{len(scenes)} kills: nobody was left behind, {CALLS} calls of each are on record, and the open one says how it ended")
+    say(
+        f"{len(scenes)} kills: nobody was left behind, {CALLS} calls of each are on record, and the open one says why"
+        " it ended"
+    )

@@ -1,7 +1,7 @@
 """`mcplog wrap` under and around other people's programs: Inspector's command line, mcp-remote, supergateway.
 
-Behind the wrapper a tap records what the server was asked. What the user or client of such a program gets is what it gets
-without the wrapper.
+Behind the wrapper a tap records what the server was asked. What the user or client of such a program gets is what it
+gets without the wrapper.
 """
 
 import json
@@ -37,10 +37,22 @@ def inspector(work, mcplog, directory):
         name = f"inspector-{what}"
         recording = work / f"{name}.rec"
         answers = []
-        for how, server in (("bare", EVERYTHING), ("wrapped", wrapped(mcplog, directory, name, tapped(recording, EVERYTHING)))):
+        for how, server in (
+            ("bare", EVERYTHING),
+            ("wrapped", wrapped(mcplog, directory, name, tapped(recording, EVERYTHING))),
+        ):
             config = work / f"{name}-{how}.json"
             config.write_text(json.dumps({"mcpServers": {"everything": {"command": server[0], "args": server[1:]}}}))
-            command = [new_node(), str(INSPECTOR), "--cli", "--config", str(config), "--server", "everything", *question]
+            command = [
+                new_node(),
+                str(INSPECTOR),
+                "--cli",
+                "--config",
+                str(config),
+                "--server",
+                "everything",
+                *question,
+            ]
             run(f"{name}-{how}", command, work)
             answers.append((work / f"{name}-{how}.log").read_bytes())
         if answers[0] != answers[1]:

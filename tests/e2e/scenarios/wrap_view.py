@@ -1,7 +1,7 @@
 """Real clients start real servers over stdio, bare and behind `mcplog wrap`, a dozen at once into one store.
 
-Before and behind each wrapper a tap records every byte. The wrapper must pass what it gets, the client must see the same
-as without it, and the store must hold exactly what went over the pipes.
+Before and behind each wrapper a tap records every byte. The wrapper must pass what it gets, the client must see the
+same as without it, and the store must hold exactly what went over the pipes.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A server on the high-level class that most people write one with: FastMCP (1.x), MCPServer (2.x), or the package fastmcp.
+"""A server on the high-level class that most people write one with: FastMCP (1.x), MCPServer (2.x), package fastmcp.
 
 Run as `high_level.py PORT`; the paths are those of the other servers. Without a port it serves on standard input and
 output, which is the only way here with the package. What a tool raises becomes isError here, lists have one page, and
