@@ -8,6 +8,7 @@ mod command;
 mod dir_args;
 mod error;
 mod proxy;
+mod recording;
 mod waiting;
 
 use cli::{Cli, Command};

@@ -3,7 +3,7 @@
 //! Touched inside the tasks that pass bytes on, read by whoever shows the numbers. Nothing else is ordered by a count.
 
 use mcplog::Status;
-use mcplog::event::{Code, Outcome};
+use mcplog::event::{Code, Direction, Outcome};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// A number that only grows.
@@ -52,8 +52,10 @@ pub struct Counts {
     pub requests_unrecorded: Counter,
     /// Notifications and responses of clients that the server refused, or that did not get there: they have no row.
     pub notifications_refused: Counter,
-    /// Calls that wait for their response.
+    /// Calls of clients that wait for their response.
     pub in_flight: Gauge,
+    /// Calls of servers that wait for their client's response.
+    pub asked_in_flight: Gauge,
     /// Sessions that began.
     pub sessions: Counter,
     /// Schema versions that were recorded.
@@ -68,6 +70,14 @@ impl Counts {
     /// One more call ended so.
     pub fn count(&self, outcome: Outcome) {
         self.by_outcome[place(outcome)].add(1);
+    }
+
+    /// The calls of that direction that wait for their response.
+    pub(crate) fn open(&self, direction: Direction) -> &Gauge {
+        match direction {
+            Direction::Client => &self.in_flight,
+            Direction::Server => &self.asked_in_flight,
+        }
     }
 
     /// How many calls ended so.

@@ -2,7 +2,7 @@
 
 use crate::exchanges::{RequestHead, Verb};
 use crate::{Budget, Clock, Counts, Observer, SchemaMethod, SchemaQueue, SchemaResult, Sink, Surroundings};
-use mcplog::event::{Notes, Outcome, Transport};
+use mcplog::event::{Direction, Notes, Outcome, Transport};
 use mcplog::{Event, Status};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ pub(crate) struct Seen {
     pub(crate) protocol_version: Option<String>,
     pub(crate) http_status: Option<u16>,
     pub(crate) transport: Option<Transport>,
+    pub(crate) direction: Option<Direction>,
     pub(crate) endpoint: Option<String>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) cause: Option<String>,
@@ -127,6 +128,7 @@ impl Sink for Collector {
                 protocol_version: request.protocol_version.map(str::to_owned),
                 http_status: request.http_status,
                 transport: request.transport,
+                direction: request.direction,
                 endpoint: request.endpoint.map(str::to_owned),
                 outcome: request.outcome,
                 cause: request.cause.map(str::to_owned),

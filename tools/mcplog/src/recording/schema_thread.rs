@@ -5,7 +5,7 @@
 //! for it. It looks at nothing before it was told what is on record, since it would record all of that again; until there
 //! is a store it keeps the newest results.
 
-use crate::proxy::recording::KnownSchemas;
+use super::known_schema::KnownSchemas;
 use mcplog::burst::Burst;
 use mcplog_observe::{Counts, SchemaQueue, SchemaResult, SchemaWatch};
 use parking_lot::{Condvar, Mutex};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const QUEUE_MAX: usize = 32;
 
 /// The handle of the schema thread.
-pub(super) struct SchemaThread {
+pub(crate) struct SchemaThread {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -52,7 +52,7 @@ impl Default for State {
 impl SchemaThread {
     /// Starts the thread. `watch` makes what looks at results, from what is on record; `counts` counts those that nobody
     /// looks at.
-    pub(super) fn start(
+    pub(crate) fn start(
         counts: Arc<Counts>,
         watch: impl Fn(KnownSchemas) -> SchemaWatch + Send + 'static,
     ) -> std::io::Result<Self> {
@@ -65,13 +65,13 @@ impl SchemaThread {
 
     /// Says what is on record, of all proxies and upstreams, in place of what was learned before; `None`: the store is gone,
     /// and results wait for what the next one has.
-    pub(super) fn learn(&self, known: Option<KnownSchemas>) {
+    pub(crate) fn learn(&self, known: Option<KnownSchemas>) {
         self.shared.state.lock().news = Some(known);
         self.shared.changed.notify_one();
     }
 
     /// Ends the thread after what is queued. Blocks for as long as that takes.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.shared.state.lock().is_stopped = true;
         self.shared.changed.notify_one();
         let thread = self.thread.lock().take();

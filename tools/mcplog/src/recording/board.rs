@@ -4,8 +4,8 @@
 //! that pass bytes on.
 
 use super::clock::now_ms;
+use super::store_numbers::StoreNumbers;
 use super::switch::Switch;
-use crate::proxy::http::StoreNumbers;
 use mcplog::{ShutdownReport, Store};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;

@@ -6,7 +6,10 @@
 //!              ^
 //! StoreKeeper (a thread): opens the store, tries again, notices that it died, notes what was missed, shuts it down
 //!      \--> Board: how recording goes, for /healthz, /readyz, /metrics and the greeting
+//!      \--> SchemaThread: looks at what servers offer, once it knows what is on record
 //! ```
+//!
+//! `proxy` and `wrap` share this; it knows neither of them.
 //!
 //! Open `keeper.rs`. Nothing here may hold up or end the traffic: the keeper's thread is the only one that waits for a disk.
 
@@ -17,9 +20,13 @@ mod keeper;
 mod known_schema;
 mod known_session;
 mod retry;
+mod schema_thread;
+mod store_numbers;
 mod switch;
 
-pub(super) use board::Board;
-pub(super) use keeper::{Ending, Learners, NotRecording, StoreKeeper};
+pub(crate) use board::Board;
+pub(crate) use keeper::{Ending, Learners, NotRecording, StoreKeeper};
 pub(crate) use known_schema::{KnownSchemas, known_schemas};
-pub(super) use switch::Switch;
+pub(crate) use schema_thread::SchemaThread;
+pub(crate) use store_numbers::StoreNumbers;
+pub(crate) use switch::Switch;
