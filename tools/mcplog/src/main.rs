@@ -3,6 +3,7 @@
 //! The main thread. It must not print anything itself but errors.
 
 mod arguments;
+mod attach;
 mod cli;
 mod command;
 mod dir_args;
