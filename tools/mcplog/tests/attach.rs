@@ -1,14 +1,12 @@
 //! `mcplog attach` and `detach` with realistic files of all nine clients: exactly what is to change does, and it is undone
 //! byte for byte.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
 mod client_home;
 mod common;
 
 use client_home::{CLIENTS, ClientHome, FILES, SECRET};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The files of one client, with what is in them.
 fn files_of(home: &ClientHome, client: &str) -> BTreeMap<&'static str, String> {
@@ -46,6 +44,40 @@ fn detach_restores_the_files_of_each_client_byte_for_byte() {
         assert_eq!(home.all_files(), before, "{client}");
         let state = home.read(".local/state/mcplog/attached.json");
         assert!(state.contains("\"attached\": []"), "{client}: {state}");
+    }
+}
+
+#[test]
+fn files_of_every_manner_of_writing_come_back() {
+    // tests/fixtures/attach/README.md says what is unusual in each.
+    let files = [
+        ("claude-desktop", "claude_desktop_config.json", ".config/Claude/claude_desktop_config.json"),
+        ("claude-code", "claude.json", ".claude.json"),
+        ("claude-code", "claude-code.mcp.json", "work/project/.mcp.json"),
+        ("cursor", "cursor.mcp.json", ".cursor/mcp.json"),
+        ("vscode", "vscode.mcp.json", "work/project/.vscode/mcp.json"),
+        ("windsurf", "windsurf.mcp_config.json", ".codeium/windsurf/mcp_config.json"),
+        ("codex", "codex.config.toml", "work/project/.codex/config.toml"),
+        ("gemini", "gemini.settings.json", "work/project/.gemini/settings.json"),
+        ("zed", "zed.settings.json", "work/project/.zed/settings.json"),
+        ("continue", "continue.config.yaml", ".continue/config.yaml"),
+        ("continue", "continue.server.yaml", ".continue/mcpServers/server.yml"),
+    ];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/attach");
+    let count = std::fs::read_dir(&folder).unwrap().filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name != "README.md" && name != ".gitattributes"
+    });
+    assert_eq!(count.count(), files.len(), "a fixture is not tried");
+    for (client, fixture, path) in files {
+        let home = ClientHome::new();
+        let text = std::fs::read(folder.join(fixture)).unwrap();
+        home.write(path, &text);
+        let run = home.run(&format!("attach {client} --json"));
+        assert!(run.stdout.contains("\"outcome\":\"attached\""), "{fixture}: {} {}", run.stdout, run.stderr);
+        assert_ne!(std::fs::read(home.path(path)).unwrap(), text, "{fixture}");
+        home.run(&format!("detach {client}")).ok();
+        assert!(std::fs::read(home.path(path)).unwrap() == text, "{fixture}");
     }
 }
 

@@ -46,7 +46,8 @@ fn the_command_is_wrapped_by_this_mcplog_and_all_else_of_the_entry_stays() {
 
 #[test]
 fn a_store_that_the_servers_process_would_not_find_is_passed_on_by_its_absolute_path() {
-    let cases: [(&str, &[(&str, &str)], Option<&str>); 5] = [
+    type Variables = &'static [(&'static str, &'static str)];
+    let cases: [(&str, Variables, Option<&str>); 5] = [
         ("attach cursor", &[], None),
         ("attach cursor --dir stores/mine", &[], Some("work/project/stores/mine")),
         ("attach cursor", &[("MCPLOG_DIR", "elsewhere")], Some("work/project/elsewhere")),

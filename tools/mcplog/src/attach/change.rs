@@ -45,7 +45,7 @@ pub(super) fn write(
         if state_file.state != before {
             state_file.save()?;
         }
-        match replace(opened, &text, state_dir) {
+        match replace(opened, text, state_dir) {
             Ok(path) => copy = Some(path),
             Err(error) => {
                 let is_changed = state_file.state != before;
