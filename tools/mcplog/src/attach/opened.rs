@@ -61,7 +61,8 @@ impl Opened {
 
     /// Which server that is.
     pub(super) fn place(&self, server: &Server) -> ServerPlace {
-        server.place(self.client, &self.file.target)
+        let (file, section) = (self.file.target.clone(), server.section.clone());
+        ServerPlace { client: self.client, file, section, server: server.name.clone() }
     }
 
     /// Where the file was found.

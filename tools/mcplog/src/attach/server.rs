@@ -5,7 +5,6 @@
 use super::client::Client;
 use super::document::{Document, Step};
 use super::facts::Layout;
-use super::state::ServerPlace;
 use super::wrapping::{Wrapped, is_wrapped, unwrapped};
 use serde_json::Value;
 use std::path::Path;
@@ -133,11 +132,6 @@ impl Server {
         way.push(self.index.map_or_else(|| Step::Key(self.name.clone()), Step::Index));
         way.extend(keys(member.iter().copied()));
         way
-    }
-
-    /// Which server it is.
-    pub(super) fn place(&self, client: Client, file: &Path) -> ServerPlace {
-        ServerPlace { client, file: file.to_owned(), section: self.section.clone(), server: self.name.clone() }
     }
 }
 
