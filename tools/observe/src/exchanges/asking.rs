@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How long a client may take to answer, after the stream on which it was asked has ended otherwise than by itself, and while
-/// it listens on no other: it may be asking its user.
+/// How long a client may take to answer after the stream on which it was asked has ended without its doing, while it listens
+/// on no other: it may be asking its user.
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(300);
 
 impl Exchange {
