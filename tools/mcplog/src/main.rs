@@ -3,6 +3,7 @@
 //! The main thread. It must not print anything itself but errors.
 
 mod arguments;
+mod attach;
 mod cli;
 mod command;
 mod dir_args;
@@ -10,6 +11,7 @@ mod error;
 mod proxy;
 mod recording;
 mod waiting;
+mod wrap;
 
 use cli::{Cli, Command};
 use error::{CliError, EXIT_ERROR, EXIT_OK};
@@ -48,11 +50,17 @@ fn run(command: Command) -> Result<u8, CliError> {
             proxy::run(args).map_err(|why| CliError::NotRun(proxy::chain(&why.error), why.format))?;
             Ok(EXIT_OK)
         }
+        Command::Wrap(args) => Ok(wrap::run(*args)),
         // Their work is done when they print, and the exit code says how it went.
         Command::Ingest(args) => finish(Leavable::new(stdout()), |out| command::ingest::run(&args, out)),
         Command::Check(args) => finish(Leavable::new(stdout()), |out| command::check::run(&args, &view, out)),
         Command::Backup(args) => finish(Leavable::new(stdout()), |out| command::backup::run(&args, out)),
         Command::Rebuild(args) => finish(Leavable::new(stdout()), |out| command::rebuild::run(&args, &view, out)),
+        Command::Attach(args) => {
+            finish(Leavable::new(stdout()), |out| attach::attach(&args, &view, out, &mut Unheeded(anstream::stderr())))
+        }
+        Command::Detach(args) => finish(Leavable::new(stdout()), |out| attach::detach(&args, &view, out)),
+        Command::Attached(args) => finish(stdout(), |out| attach::attached(&args, &view, out)),
         Command::Demo(args) => finish(Leavable::new(stdout()), |out| command::demo::run(&args, &view, out)),
         query => finish(stdout(), |out| ask(&query, &view, out)),
     }
@@ -70,6 +78,10 @@ fn ask(command: &Command, view: &View, out: &mut dyn Write) -> Result<u8, CliErr
         Command::Schema(args) => command::schema::run(args, view, out, &mut notes)?,
         Command::Writers(args) => command::writers::run(args, view, out, &mut notes)?,
         Command::Proxy(_)
+        | Command::Wrap(_)
+        | Command::Attach(_)
+        | Command::Detach(_)
+        | Command::Attached(_)
         | Command::Ingest(_)
         | Command::Check(_)
         | Command::Backup(_)

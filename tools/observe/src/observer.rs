@@ -143,7 +143,16 @@ impl Observer {
     /// A server asks its client, on that stream.
     pub(crate) fn ask(&self, origin: &Origin, facts: Facts, on: &Arc<Activity>) {
         let call = Arc::new(Call::begin_asking(&self.recording, origin, facts, on));
-        self.asked.insert(&call, on, self.recording.clock.now());
+        let now = self.recording.clock.now();
+        call.tell(&Happening::LeftToStream(on, ANSWER_LIMIT), now);
+        self.asked.insert(&call, now);
+    }
+
+    /// A server asks its client, which has as much time for that as it lives.
+    pub(crate) fn ask_for_ever(&self, origin: &Origin, facts: Facts) -> Arc<Call> {
+        let call = Arc::new(Call::begin(&self.recording, origin, facts));
+        self.asked.insert(&call, self.recording.clock.now());
+        call
     }
 
     /// A client answers what its server asked, if it did.

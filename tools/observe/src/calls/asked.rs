@@ -9,7 +9,6 @@ use super::failure::Failure;
 use super::happening::Happening;
 use super::index::Owner;
 use super::origin::Origin;
-use crate::activity::Activity;
 use crate::read::RpcId;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -46,10 +45,9 @@ impl Owner {
 }
 
 impl Asked {
-    /// A server asks. Its call waits for what comes on that stream, and is recorded at once where too many wait.
-    pub(crate) fn insert(&self, call: &Arc<Call>, on: &Arc<Activity>, now: Instant) {
+    /// A server asks. Its call waits, and is recorded at once where too many wait.
+    pub(crate) fn insert(&self, call: &Arc<Call>, now: Instant) {
         let displaced: Happening<'_> = Happening::Abandoned(Failure::Displaced);
-        call.tell(&Happening::LeftToStream(on, ANSWER_LIMIT), now);
         let mut open = self.open.lock();
         if open.bytes + call.bytes > ASKED_BYTES_MAX {
             drop(open);

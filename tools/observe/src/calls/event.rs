@@ -223,6 +223,7 @@ impl<'a> Ended<'a> {
             client: client.clone(),
             protocol_version: protocol_version.map(Box::from),
             is_derived,
+            noise_lines: None,
         };
         self.recording.announce(session_id, announcement);
     }

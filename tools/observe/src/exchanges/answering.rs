@@ -8,7 +8,6 @@ use crate::calls::{Answer, Call, Failure, Happening, Whose};
 use crate::read::{Kind, Message, RpcId, Slot, is_cancellation, kind};
 use crate::session::session_in_query;
 use crate::streams::Stream;
-use mcplog::event::Direction;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use uuid::Uuid;
@@ -41,7 +40,7 @@ impl Exchange {
         };
         let elsewhere = || {
             let id = id.as_ref().filter(|_| !state.is_refused())?;
-            self.observer.calls.find_answered(&session?, Direction::Client, id, may_be_meant)
+            self.observer.calls.find_answered(&session?, id, may_be_meant)
         };
         let call = match whose {
             Whose::Call(call) => Some(call),

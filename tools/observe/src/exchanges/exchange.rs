@@ -18,7 +18,6 @@ use crate::read::{Kind, Message, RpcId, Slot, is_cancellation, kind};
 use crate::recording::{Phase, Recording};
 use crate::session::NotFound;
 use crate::streams::{Stream, Way};
-use mcplog::event::Direction;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -379,7 +378,7 @@ impl Exchange {
         let cancelled = RpcId::of(message, Slot::CancelledId);
         if let Some(id) = &cancelled
             && let owner = membership::owner(self.recording(), &self.origin, self.arrival, message)
-            && let Some(call) = self.observer.calls.find(owner, Direction::Client, id)
+            && let Some(call) = self.observer.calls.find(owner, id)
         {
             self.observer.tell(&call, &Happening::Cancelled);
         }
