@@ -73,7 +73,11 @@ Examples:
   mcplog logs --session 0197a1c0         one session: the beginning of its id
   mcplog logs -f --errors                what goes wrong from now on
   mcplog logs --outcome cancelled        what clients took back
+  mcplog logs --direction server         what servers asked their clients
   mcplog logs --limit 0 --json | jq -r 'select(.status == \"error\") | .error_msg'
+
+An arrow (←) before the method marks what the server asked: sampling,
+elicitation, roots. Its latency is that of the client, or of its user.
 
 With --follow, new rows come in the order in which they were recorded, each
 once, within a second. It goes on when the proxy is restarted, waits for a store
@@ -97,7 +101,8 @@ Examples:
   mcplog slow --json | jq -r 'select(.id) | [.latency_us, .request_id] | @tsv'
 
 Of equally slow requests, the newest comes first. A subscription lasts as long
-as its client likes, and is never slow.
+as its client likes, and is never slow. What servers ask waits for the client,
+or for its user, and is left out; --direction server shows that alone.
 
 JSON fields: those of `mcplog logs`.")]
     Slow(RequestsArgs),
@@ -116,9 +121,10 @@ line says how all of them ended, whatever --limit shows; docs/counting.md says
 what counts as what. P50, P95 and P99 are latencies that half, 95 % and 99 % did
 not exceed; over more than 4,000 requests they are within 1 % of these. All else
 is exact. Where a proxy stands before several servers, each tool of each of them
-has a line, and ENDPOINT says whose it is.
+has a line, and ENDPOINT says whose it is. SERVER ASKED is what servers asked
+their clients: its latencies are those of clients and their users.
 
-JSON fields: proxy, method, tool, endpoint, calls, errors, timeouts,
+JSON fields: proxy, method, tool, endpoint, direction, calls, errors, timeouts,
 tool_errors, cancelled, probes, redirected, ended, input_required, lost, p50_us,
 p95_us, p99_us, max_us, bytes_in, bytes_out, first_ts, last_ts. Latencies are
 microseconds, null where there is none; times are Unix milliseconds UTC.")]
