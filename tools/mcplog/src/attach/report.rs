@@ -98,7 +98,8 @@ impl Report {
 
     /// A paragraph for each file.
     pub(super) fn write_words(&self, user: &User, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
-        let word = |row: &Row| format!("{}{}", if self.is_dry_run && row.is_changed { WOULD } else { "" }, row.told.word);
+        let word =
+            |row: &Row| format!("{}{}", if self.is_dry_run && row.is_changed { WOULD } else { "" }, row.told.word);
         let words = self.rows().map(|row| word(row).len()).max().unwrap_or(0);
         for file in &self.files {
             writeln!(out, "{HEADER}{}{HEADER:#}{}", escape(&user.shown(&file.path)), of_project(file.scope))?;

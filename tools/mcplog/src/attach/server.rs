@@ -23,7 +23,10 @@ const COMMANDS: [(&[&str], &[&str]); 2] =
 pub(super) enum Projects<'a> {
     /// Those of the project in this directory: of the directory itself, and of those above it up to the root of its
     /// repository, where the client looks for what it knows of a project.
-    Of { directory: &'a Path, root: &'a Path },
+    Of {
+        directory: &'a Path,
+        root: &'a Path,
+    },
     All,
 }
 
