@@ -59,6 +59,8 @@ pub(crate) struct Folding {
     failed_clean_up: Option<FailedCleanUp>,
     /// Since when this process ends.
     finishing_since: Option<Instant>,
+    /// What was said of folding is of before: it is over with the first commit.
+    is_trouble_old: bool,
 }
 
 /// A clean-up that failed, and when.
@@ -144,6 +146,7 @@ impl Folding {
             caught_up_at: None,
             failed_clean_up: None,
             finishing_since: None,
+            is_trouble_old: true,
         }
     }
 
@@ -165,6 +168,7 @@ impl Folding {
         let worked = self.work_once(finishing);
         if worked.is_err() {
             self.undo();
+            self.is_trouble_old = true;
         }
         worked
     }
@@ -346,6 +350,11 @@ impl Folding {
             self.sources.let_go();
             return Ok(false);
         };
+        // Of who stands in, that the holder does not move stays to be said.
+        if std::mem::take(&mut self.is_trouble_old) && self.role == Role::Holder {
+            // Before anybody is told: who waited for folding may ask next whether all is well.
+            self.handles.health.clear(Part::Fold);
+        }
         self.retirement.note_damaged(folded.damaged);
         self.sources.sources.iter_mut().for_each(Source::commit);
         self.tell_folded(own);

@@ -159,7 +159,8 @@ CREATE TABLE session_state (
     last_request_at   INTEGER,
     request_proxy     TEXT,                 -- the least proxy name among the requests
     first_closed_at   INTEGER,              -- the earliest SessionClosed, and the latest
-    last_closed_at    INTEGER
+    last_closed_at    INTEGER,
+    noise_lines       INTEGER               -- lines on standard output that were no messages; NULL: nobody counted
 ) STRICT;
 
 -- What filters and sums over all sessions read instead of session_state: 256 sessions to a page, packed as
@@ -207,7 +208,7 @@ SELECT session_id, proxy, started_at, last_seen_at,
                           <= CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
                      THEN last_seen_at END) AS ended_at,
        client_name, client_version, client_platform, total_calls, total_errors,
-       total_tool_errors, protocol_version, derived
+       total_tool_errors, protocol_version, derived, noise_lines
 FROM session_state;
 
 -- What servers offered, each version once.

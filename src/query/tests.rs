@@ -309,7 +309,7 @@ fn plain_sessions(query: &Query, filter: &SessionFilter) -> Vec<SessionRow> {
         "SELECT s.session_id, s.proxy, s.started_at, s.last_seen_at, s.ended_at, \
                 (SELECT closed_at FROM session_state state WHERE state.session_id = s.session_id), \
                 s.client_name, s.client_version, s.client_platform, s.protocol_version, s.derived, \
-                s.total_calls, s.total_errors, s.total_tool_errors FROM sessions s",
+                s.total_calls, s.total_errors, s.total_tool_errors, s.noise_lines FROM sessions s",
         &[],
         crate::query::session::read_session,
     );

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 fn session(number: usize) -> Owned {
-    Owned::Session { id: format!("s{number}"), started_at: 1, proxy: "p".into(), client: None }
+    Owned::Session { id: format!("s{number}"), started_at: 1, proxy: "p".into(), client: None, noise: None }
 }
 
 fn sessions(count: usize) -> Vec<Owned> {

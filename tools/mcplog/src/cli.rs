@@ -40,6 +40,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Proxy(crate::proxy::ProxyArgs),
 
+    Wrap(Box<crate::wrap::WrapArgs>),
+
     /// Watch mcplog at work: a real MCP server, real clients, and the recording proxy between them
     #[command(after_help = "\
 Examples:
@@ -134,12 +136,14 @@ A session that was not closed counts as idle once it has been silent for as long
 as the proxy that recorded it was told (session_idle). A session marked ~ was
 derived by the proxy, because that revision of the protocol has none. ERRORS
 counts failures, timeouts among them, and ISERROR tool errors, as in stats.
+NOISE, which is there only if a session has any, counts the lines that a wrapped
+server wrote on its standard output and that are no messages.
 
 JSON fields: session_id, proxy, started_at, last_seen_at, ended_at, closed_at,
 client_name, client_version, client_platform, protocol_version, derived,
-total_calls, total_errors, total_tool_errors. With --clients: client_name,
-client_version, client_platform, sessions, open_sessions, total_calls,
-total_errors, total_tool_errors, first_seen_at, last_seen_at.")]
+total_calls, total_errors, total_tool_errors, noise_lines. With --clients:
+client_name, client_version, client_platform, sessions, open_sessions,
+total_calls, total_errors, total_tool_errors, first_seen_at, last_seen_at.")]
     Sessions(SessionsArgs),
 
     /// Show tools that servers offer and nobody called
@@ -287,7 +291,8 @@ impl Command {
     pub(crate) fn store(&self) -> Option<&DirArgs> {
         match self {
             // Those of clients' configurations need no store.
-            Self::Proxy(_) | Self::Demo(_) | Self::Attach(_) | Self::Detach(_) | Self::Attached(_) => None,
+            Self::Attach(_) | Self::Detach(_) | Self::Attached(_) => None,
+            Self::Proxy(_) | Self::Wrap(_) | Self::Demo(_) => None,
             Self::Logs(args) => Some(&args.rows.store),
             Self::Slow(args) | Self::Stats(args) => Some(&args.store),
             Self::Sessions(args) => Some(&args.store),

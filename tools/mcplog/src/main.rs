@@ -11,6 +11,7 @@ mod error;
 mod proxy;
 mod recording;
 mod waiting;
+mod wrap;
 
 use cli::{Cli, Command};
 use error::{CliError, EXIT_ERROR, EXIT_OK};
@@ -49,6 +50,7 @@ fn run(command: Command) -> Result<u8, CliError> {
             proxy::run(args).map_err(|why| CliError::NotRun(proxy::chain(&why.error), why.format))?;
             Ok(EXIT_OK)
         }
+        Command::Wrap(args) => Ok(wrap::run(*args)),
         // Their work is done when they print, and the exit code says how it went.
         Command::Ingest(args) => finish(Leavable::new(stdout()), |out| command::ingest::run(&args, out)),
         Command::Check(args) => finish(Leavable::new(stdout()), |out| command::check::run(&args, &view, out)),
@@ -79,6 +81,7 @@ fn ask(command: &Command, view: &View, out: &mut dyn Write) -> Result<u8, CliErr
         | Command::Attach(_)
         | Command::Detach(_)
         | Command::Attached(_)
+        | Command::Wrap(_)
         | Command::Ingest(_)
         | Command::Check(_)
         | Command::Backup(_)

@@ -52,6 +52,7 @@ fn every_kind_of_event_reaches_its_table() {
         "ended_at": 1_740_823_206_100_i64,
         "closed_at": null, "client_name": "openai-mcp", "client_version": "1.0.0", "client_platform": "chatgpt",
         "protocol_version": "2026-07-28", "derived": true, "total_calls": 1, "total_errors": 1, "total_tool_errors": 0,
+        "noise_lines": null,
     });
     assert_eq!(*session, expected);
 }

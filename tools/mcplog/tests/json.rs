@@ -29,7 +29,7 @@ const OBJECTS: [(&str, &str, &str); 9] = [
         "mcplog sessions",
         "sessions",
         "session_id proxy started_at last_seen_at ended_at closed_at client_name client_version client_platform \
-         protocol_version derived total_calls total_errors total_tool_errors",
+         protocol_version derived total_calls total_errors total_tool_errors noise_lines",
     ),
     (
         "mcplog sessions --clients",

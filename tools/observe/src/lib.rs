@@ -60,7 +60,7 @@ pub use exchanges::{
     EXCHANGE_FREE_BYTES, Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Unanswered, Verb,
 };
 pub use observer::{Observer, Surroundings};
-pub use pipe::{Noise, Pipe, PipeReader, Side};
+pub use pipe::{Noise, PIPE_FREE_BYTES, Pipe, PipeReader, Side};
 pub use schema::{
     KNOWN_MAX, Known, KnownVersion, SCHEMA_BYTES_MAX, SchemaMethod, SchemaQueue, SchemaResult, SchemaWatch,
 };

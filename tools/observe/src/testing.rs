@@ -26,6 +26,9 @@ pub(crate) struct Seen {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) cause: Option<String>,
     pub(crate) notes: Notes,
+    pub(crate) tool: Option<String>,
+    pub(crate) bytes_in: Option<i64>,
+    pub(crate) bytes_out: Option<i64>,
 }
 
 /// A session event, as far as tests compare it.
@@ -35,6 +38,7 @@ pub(crate) struct SeenSession {
     pub(crate) client: Option<String>,
     pub(crate) protocol_version: Option<String>,
     pub(crate) derived: bool,
+    pub(crate) noise_lines: Option<i64>,
 }
 
 /// The head of a request, with nothing in it that a test does not name.
@@ -114,6 +118,7 @@ impl Sink for Collector {
                 client: session.client_name.map(str::to_owned),
                 protocol_version: session.protocol_version.map(str::to_owned),
                 derived: session.derived,
+                noise_lines: session.noise_lines,
             });
         }
         if let Event::Request(request) = event {
@@ -133,6 +138,9 @@ impl Sink for Collector {
                 outcome: request.outcome,
                 cause: request.cause.map(str::to_owned),
                 notes: request.notes,
+                tool: request.tool.map(str::to_owned),
+                bytes_in: request.bytes_in,
+                bytes_out: request.bytes_out,
             });
         }
         true

@@ -87,7 +87,11 @@ fn serve(args: ProxyArgs, settings: Settings, talk: &Talk) -> Result<(), RunErro
         sink = Arc::new(Accessed { sink, log });
     }
     let proxy = Proxy::prepare(listener, &settings.proxy, sink)?;
-    let learners = Learners { schemas: Box::new(proxy.learner()), sessions: Box::new(proxy.session_learner()) };
+    let learners = Learners {
+        schemas: Box::new(proxy.learner()),
+        sessions: Some(Box::new(proxy.session_learner())),
+        numbers: Box::new(|_| {}),
+    };
     let serving = Serving { runtime: runtime.handle().clone(), accepts: Arc::default() };
     let metrics = proxy.metrics();
     let mut keeper = match settings.records {

@@ -9,6 +9,7 @@ use super::death::Place;
 use super::known_schema::{KnownSchemas, known_schemas};
 use super::known_session::known_sessions;
 use super::retry::Retry;
+use super::store_numbers::StoreNumbers;
 use super::switch::Switch;
 use crate::waiting::Waiting;
 use mcplog::burst::Burst;
@@ -50,8 +51,10 @@ pub(crate) enum NotRecording {
 pub(crate) struct Learners {
     /// Of schemas; `None` when the store is gone.
     pub(crate) schemas: Box<dyn Fn(Option<KnownSchemas>) + Send>,
-    /// Of sessions that go on. Told more than once.
-    pub(crate) sessions: Box<dyn Fn(KnownSessions) + Send>,
+    /// Of sessions that go on, where any can. Told more than once.
+    pub(crate) sessions: Option<Box<dyn Fn(KnownSessions) + Send>>,
+    /// Of how recording goes: whenever that fails, and once a second.
+    pub(crate) numbers: Box<dyn Fn(&StoreNumbers) + Send>,
 }
 
 /// What the thread is told.
@@ -240,8 +243,8 @@ impl Worker {
                 return Kept::Died(reason);
             }
             (last_look, last_recorded) = (now_ms(), self.recorded());
-            // So that /healthz knows since when something is wrong.
-            self.board.numbers();
+            // Also so that /healthz knows since when something is wrong.
+            self.tell_numbers();
         }
     }
 
@@ -299,8 +302,9 @@ impl Worker {
 
     /// Reads what is on record of sessions. Where that can't be read, those that go on are recorded as ones that nobody knows.
     fn learn_sessions(&self) {
+        let Some(learn) = &self.learners.sessions else { return };
         match known_sessions(&self.config.dir, &self.proxy) {
-            Ok(known) => (self.learners.sessions)(known),
+            Ok(known) => learn(known),
             Err(error) => tracing::debug!(%error, "what is on record of sessions can't be read"),
         }
     }
@@ -308,8 +312,10 @@ impl Worker {
     /// Opening failed.
     fn fail(&mut self, error: NotRecording) {
         let reason = error.to_string();
+        self.switch.hold_no_more();
         self.board.enter(Phase::Waiting(reason.clone()));
         self.say(reason);
+        self.tell_numbers();
         if self.first.is_some() && matches!(error, NotRecording::Open(OpenError::Locked { .. })) {
             // A process of an earlier mcplog has the store, such as the proxy that this one follows. It may be readable.
             self.learn_sessions();
@@ -323,6 +329,7 @@ impl Worker {
         (self.learners.schemas)(None);
         let store = self.board.close(Phase::Waiting(reason.clone()));
         self.say(reason);
+        self.tell_numbers();
         let Some(store) = store else { return };
         let report = store.shutdown(DEAD_SHUTDOWN);
         self.board.add_ended(&report);
@@ -375,6 +382,10 @@ impl Worker {
             // Whoever did not want to wait is gone.
             let _ = first.send(result);
         }
+    }
+
+    fn tell_numbers(&self) {
+        (self.learners.numbers)(&self.board.numbers());
     }
 
     fn recorded(&self) -> u64 {

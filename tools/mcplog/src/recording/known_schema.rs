@@ -4,8 +4,9 @@
 
 use mcplog::error::IndexError;
 use mcplog::query::{Query, SchemaHash};
-use mcplog_observe::{KNOWN_MAX, Known, KnownVersion, SchemaMethod};
+use mcplog_observe::{Counts, KNOWN_MAX, Known, KnownVersion, SchemaMethod, SchemaWatch, Sink};
 use std::path::Path;
+use std::sync::Arc;
 
 /// What a store knows of what servers offer, behind whichever proxy. The default knows nothing.
 #[derive(Clone, Debug, Default)]
@@ -26,9 +27,11 @@ impl KnownSchemas {
     /// What of that a proxy of this name needs in front of the servers of that origin.
     pub(crate) fn of(&self, proxy: &str, origin: &str) -> Known {
         let version = |hash: &SchemaHash| {
-            let endpoint = hash.upstream_url.strip_prefix(origin).filter(|path| path.starts_with('/'))?;
+            let path = hash.upstream_url.strip_prefix(origin)?;
+            // Where there are no paths, the origin is all.
+            let endpoint = if path.is_empty() { None } else { Some(path.strip_prefix('/').map(|_| path.to_owned())?) };
             Some(KnownVersion {
-                endpoint: Some(endpoint.to_owned()),
+                endpoint,
                 method: SchemaMethod::of(&hash.method)?,
                 content_hash: hash.schema_hash.clone(),
                 caller: hash.caller.clone(),
@@ -38,5 +41,19 @@ impl KnownSchemas {
         };
         let is_own = |hash: &&SchemaHash| hash.proxy == proxy;
         Known { salt: self.salt.clone(), versions: self.hashes.iter().filter(is_own).filter_map(version).collect() }
+    }
+}
+
+/// Makes what looks at results of this proxy and the servers of that origin, from what is on record of all.
+pub(crate) fn new_watch(
+    sink: Arc<dyn Sink>,
+    counts: Arc<Counts>,
+    proxy: Arc<str>,
+    origin: Arc<str>,
+) -> impl Fn(KnownSchemas) -> SchemaWatch + Send + 'static {
+    move |known| {
+        let mut watch = SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), origin.clone());
+        watch.learn(known.of(&proxy, &origin));
+        watch
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! calls --> Switch --> the store's recorder      while a store is open
+//!              \-----> Early                     before one was tried, where that is wanted
 //!              \-----> GapCounter                while none is
 //!              ^
 //! StoreKeeper (a thread): opens the store, tries again, notices that it died, notes what was missed, shuts it down
@@ -16,6 +17,7 @@
 mod board;
 mod clock;
 mod death;
+mod early;
 mod keeper;
 mod known_schema;
 mod known_session;
@@ -26,7 +28,7 @@ mod switch;
 
 pub(crate) use board::Board;
 pub(crate) use keeper::{Ending, Learners, NotRecording, StoreKeeper};
-pub(crate) use known_schema::{KnownSchemas, known_schemas};
+pub(crate) use known_schema::{KnownSchemas, known_schemas, new_watch};
 pub(crate) use schema_thread::SchemaThread;
 pub(crate) use store_numbers::StoreNumbers;
 pub(crate) use switch::Switch;

@@ -6,6 +6,7 @@
 //! `OnceLock` like this one, 42.4 by arc-swap alone, with or without its cache for each thread. Only the keeper changes
 //! anything.
 
+use super::early::{Early, Held};
 use arc_swap::ArcSwapOption;
 use mcplog::record::GapRecord;
 use mcplog::recorder::GapCounter;
@@ -22,6 +23,8 @@ pub(crate) struct Switch {
     first_is_open: AtomicBool,
     /// That of the store that is open, where it is not the first.
     later: ArcSwapOption<Recorder>,
+    /// What comes before the first store was tried, if that is held. Touched only while there is none.
+    early: Early,
     /// Events that met no store. Touched only while there is none.
     missed: GapCounter,
 }
@@ -33,15 +36,32 @@ impl Switch {
             first: OnceLock::new(),
             first_is_open: AtomicBool::new(false),
             later: ArcSwapOption::const_empty(),
+            early: Early::none(),
             missed: GapCounter::new(),
         }
+    }
+
+    /// One that holds what comes before a store was tried for the first time, as far as there is room, and gives it to that
+    /// store: for who does not wait for a store, and whose first messages say what it is.
+    pub(crate) fn holding() -> Self {
+        Self { early: Early::some(), ..Self::new() }
+    }
+
+    /// No store is there as yet: what is held is missed, and so is what comes.
+    pub(super) fn hold_no_more(&self) {
+        self.missed.add(self.early.end(|_| false));
     }
 
     /// From now on events go there; they are counted where that is nowhere.
     pub(super) fn set(&self, recorder: Option<Recorder>) {
         let later = match recorder {
             Some(recorder) => match self.first.set(recorder) {
-                Ok(()) => return self.first_is_open.store(true, Ordering::Release),
+                Ok(()) => {
+                    self.first_is_open.store(true, Ordering::Release);
+                    // Now that whoever comes records by itself, so that nothing comes to be held behind this.
+                    let missed = self.early.end(|event| self.record(event));
+                    return self.missed.add(missed);
+                }
                 Err(later) => Some(later),
             },
             None => None,
@@ -84,7 +104,19 @@ impl Switch {
     fn record_later(&self, event: &Event<'_>) -> bool {
         match &*self.later.load() {
             Some(recorder) => recorder.record(*event),
-            None => self.miss(event),
+            None => self.hold_or_miss(event),
+        }
+    }
+
+    fn hold_or_miss(&self, event: &Event<'_>) -> bool {
+        match self.early.hold(event) {
+            Held::Yes => true,
+            Held::Full => self.miss(event),
+            // It may be over because there is a store since.
+            Held::Over => match self.first_if_open() {
+                Some(first) => first.record(*event),
+                None => self.miss(event),
+            },
         }
     }
 

@@ -223,6 +223,7 @@ impl<'a> Ended<'a> {
             client: client.clone(),
             protocol_version: protocol_version.map(Box::from),
             is_derived,
+            noise_lines: None,
         };
         self.recording.announce(session_id, announcement);
     }
@@ -333,7 +334,7 @@ impl<'a> Verdict<'a> {
         Self {
             outcome,
             error_code: (!has_ended).then(|| code.clone()),
-            error_msg: (!has_ended).then(|| failure.message()),
+            error_msg: (!has_ended).then(|| failure.message_of(facts.direction)),
             cause: cause.or(has_ended.then_some(code)),
             bytes_out: None,
             tool_error: None,

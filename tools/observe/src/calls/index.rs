@@ -7,7 +7,6 @@ use super::call::Call;
 use super::happening::Happening;
 use crate::read::RpcId;
 use crate::session::Peer;
-use mcplog::event::Direction;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -30,8 +29,8 @@ pub(crate) enum Owner {
     Peer(Peer),
 }
 
-/// Whose it is, who asks, and the id. Ids of the two directions have nothing to do with each other.
-type CallKey = (Owner, Direction, RpcId);
+/// Whose it is, and the id.
+type CallKey = (Owner, RpcId);
 
 /// The open calls whose id is known, and those without one that were left. A call leaves when it ends.
 #[derive(Default)]
@@ -85,30 +84,29 @@ impl CallIndex {
         }
     }
 
-    /// The open call of that owner and direction with that id: of several, the newest. Without a session that the transport names, several
+    /// The open call of that owner with that id: of several, the newest. Without a session that the transport names, several
     /// may be those of clients that can't be told apart: then nobody can say which of them is meant.
-    pub(crate) fn find(&self, owner: Owner, direction: Direction, id: &RpcId) -> Option<Arc<Call>> {
+    pub(crate) fn find(&self, owner: Owner, id: &RpcId) -> Option<Arc<Call>> {
         let open = self.open.lock();
-        let same = open.calls.get(&(owner, direction, id.clone()))?;
+        let same = open.calls.get(&(owner, id.clone()))?;
         let mut found = same.iter().filter(|call| call.is_open());
         let newest = found.next_back()?;
         let may_be_another_s = |call: &Arc<Call>| call.origin.session.is_none();
         if may_be_another_s(newest) && found.next().is_some() { None } else { Some(newest.clone()) }
     }
 
-    /// The open call of that session and direction whose sender takes a response with that id for its own: the one with that
-    /// very id, else one whose id is the same number. Of several that may be meant, one that was left comes first, the oldest of them.
+    /// The open call of that session whose client takes a response with that id for its own: the one with that very id,
+    /// else one whose id is the same number. Of several that may be meant, one that was left comes first, the oldest of them.
     /// If there is none, the one that its client took back.
     pub(crate) fn find_answered(
         &self,
         session: &Arc<str>,
-        direction: Direction,
         id: &RpcId,
         may_be_meant: impl Fn(&Call) -> bool,
     ) -> Option<Arc<Call>> {
         let find = |id: &RpcId, is_open: bool| {
             let is_it = |call: &Call| may_be_meant(call) && call.is_open() == is_open;
-            self.open.lock().calls.get(&(Owner::Session(session.clone()), direction, id.clone()))?.find(is_it)
+            self.open.lock().calls.get(&(Owner::Session(session.clone()), id.clone()))?.find(is_it)
         };
         // Nearly always it is the very id, and nothing is allocated for others.
         if let Some(call) = find(id, true) {
@@ -208,7 +206,7 @@ impl Same {
 
 fn key_of(call: &Call) -> Option<CallKey> {
     let owner = call.session.clone().map_or(Owner::Peer(call.origin.asker.peer), Owner::Session);
-    Some((owner, call.direction, call.id.clone()?))
+    Some((owner, call.id.clone()?))
 }
 
 /// Where it lies: as long as it is held, nothing else does.

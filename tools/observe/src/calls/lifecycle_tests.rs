@@ -148,11 +148,11 @@ fn every_state_meets_everything_that_can_happen() {
             assert_eq!(fixture.in_flight(), u64::from(is_open), "{case}");
             let id = fixture.call.id.clone().unwrap();
             assert_eq!(
-                fixture.index.find(Owner::Session("s".into()), Direction::Client, &id).is_some(),
+                fixture.index.find(Owner::Session("s".into()), &id).is_some(),
                 is_open,
                 "{case}: found while open"
             );
-            let is_answered = fixture.index.find_answered(&"s".into(), Direction::Client, &id, |_| true).is_some();
+            let is_answered = fixture.index.find_answered(&"s".into(), &id, |_| true).is_some();
             assert_eq!(is_answered, next != State::Ended, "{case}: in the index until it is recorded");
             let is_late = (state, input) == (State::TakenBack, Input::Answered);
             let notes = fixture.surrounded.seen().last().map_or(Notes::NONE, |seen| seen.notes);
@@ -261,12 +261,12 @@ fn calls_with_one_id_are_found_from_the_newest_on_and_none_displaces_another() {
         let mut left = vec![0, 1, 2];
         for ends in order {
             let newest = *left.iter().max().unwrap();
-            let found = index.find(Owner::Session("s".into()), Direction::Client, &id).unwrap();
+            let found = index.find(Owner::Session("s".into()), &id).unwrap();
             assert!(Arc::ptr_eq(&found, &fixtures[newest].call), "{order:?}");
             index.tell(&fixtures[ends].call, &Happening::Cancelled, fixtures[0].surrounded.clock.instant());
             left.retain(|other| *other != ends);
         }
-        assert!(index.find(Owner::Session("s".into()), Direction::Client, &id).is_none());
+        assert!(index.find(Owner::Session("s".into()), &id).is_none());
     }
 }
 

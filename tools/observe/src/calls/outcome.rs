@@ -31,11 +31,11 @@ pub(super) fn of_result(message: &Message, facts: &Facts, tool_error: Option<boo
 /// ended by whoever lets go of it, and nothing is lost then; if its upstream failed, it failed too.
 pub(super) fn of_failure(failure: Failure, is_subscription: bool, http_status: Option<u16>) -> Outcome {
     use Failure::{
-        Cancelled, ClientGone, ClientTimeout, Http, NoResponse, ProxyError, ProxyShutdown, ServerExited, StreamBroken,
-        Timeout, UnreadableResponse, UpstreamLoop, UpstreamUnreachable,
+        AnswerTimeout, Cancelled, ClientGone, ClientTimeout, Displaced, Http, NoResponse, ProxyError, ProxyShutdown,
+        ServerExited, StreamBroken, Timeout, UnreadableResponse, UpstreamLoop, UpstreamUnreachable,
     };
     match (failure, http_status) {
-        (Timeout, _) => Outcome::Timeout,
+        (Timeout | AnswerTimeout, _) => Outcome::Timeout,
         (Cancelled, _) if is_subscription => Outcome::Ended,
         (Cancelled, _) => Outcome::Cancelled,
         (ProxyError, _) => Outcome::Error,
@@ -44,7 +44,7 @@ pub(super) fn of_failure(failure: Failure, is_subscription: bool, http_status: O
         (ProxyShutdown, _) => Outcome::Lost,
         (
             UpstreamUnreachable | UpstreamLoop | StreamBroken | NoResponse | Http(_) | UnreadableResponse | ClientGone
-            | ClientTimeout | ServerExited,
+            | ClientTimeout | Displaced | ServerExited,
             _,
         ) => Outcome::Error,
     }
@@ -76,6 +76,8 @@ mod tests {
             (Failure::Timeout, [Timeout, Timeout, Timeout, Timeout]),
             (Failure::UpstreamLoop, [Error, Redirected, Error, Redirected]),
             (Failure::ClientTimeout, [Error, Redirected, Error, Redirected]),
+            (Failure::AnswerTimeout, [Timeout, Timeout, Timeout, Timeout]),
+            (Failure::Displaced, [Error, Redirected, Error, Redirected]),
             (Failure::ProxyError, [Error, Error, Error, Error]),
             (Failure::ServerExited, [Error, Redirected, Error, Redirected]),
         ];

@@ -10,14 +10,13 @@ use crate::activity::Activity;
 use crate::arrival::Arrival;
 use crate::budget::Budget;
 use crate::calls::{
-    Answer, Breakdown, Call, End, Facts, Happening, Origin, Response, UNREAD_METHOD, bounded_cause, sessionless,
+    Answer, Breakdown, Call, End, Facts, Happening, Origin, Owner, Response, UNREAD_METHOD, bounded_cause, sessionless,
 };
 use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, is_cancellation, kind};
 use crate::recording::{Phase, Recording};
 use crate::session::NotFound;
 use crate::streams::{Stream, Way};
-use mcplog::event::Direction;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -41,7 +40,9 @@ pub struct Exchange {
     active_ms: AtomicU64,
     /// The event that the client had last of the stream that it resumes.
     pub(super) resumes: Option<u64>,
-    /// What passes on the event stream that a GET opened.
+    /// What stands for the last event of the response's stream that had an id; 0 if there was none.
+    pub(super) event: AtomicU64,
+    /// What passes on the event stream that a GET opened, or on the response in which the server asks.
     pub(super) heard: OnceLock<Arc<Activity>>,
     /// The response's coding is in the middle of something.
     pub(super) is_response_within: AtomicBool,
@@ -97,6 +98,7 @@ impl Exchange {
     /// An exchange whose request's head is here. `time_limit` says how long the upstream may be silent while a call waits.
     pub fn begin(observer: &Arc<Observer>, arrival: Arrival, head: &RequestHead<'_>, time_limit: Duration) -> Self {
         let origin = membership::origin(&observer.recording, arrival, head);
+        let resumes = head.last_event_id.map(|id| Stream::event(event_id(id)));
         Self {
             observer: observer.clone(),
             arrival,
@@ -106,7 +108,8 @@ impl Exchange {
             name: head.name.map(|name| Box::from(bounded(name))),
             time_limit,
             active_ms: AtomicU64::new(0),
-            resumes: head.last_event_id.map(|id| Stream::event(event_id(id))),
+            resumes,
+            event: AtomicU64::new(resumes.unwrap_or(0)),
             heard: OnceLock::new(),
             is_response_within: AtomicBool::new(false),
             told: AtomicU64::new(0),
@@ -194,7 +197,7 @@ impl Exchange {
         };
         drop(state);
         let active = self.arrival.at + Duration::from_millis(self.active_ms.load(Ordering::Relaxed));
-        is_waiting.then(|| active + self.time_limit)
+        is_waiting.then(|| self.without_client(active + self.time_limit))
     }
 
     /// A message that the client sends was read.
@@ -208,7 +211,10 @@ impl Exchange {
                 self.told.fetch_add(1, Ordering::Relaxed);
                 self.on_notification(message);
             }
-            Kind::Response(_) => drop(self.told.fetch_add(1, Ordering::Relaxed)),
+            Kind::Response(id) => {
+                self.told.fetch_add(1, Ordering::Relaxed);
+                id.iter().for_each(|id| self.on_client_response(id, message));
+            }
             Kind::Other => {}
         }
     }
@@ -324,6 +330,7 @@ impl Exchange {
             streams.listen(session, heard);
             observer.tell_all(Some(session), &Happening::Listening(heard, self.time_limit));
         }
+        self.on_listening(heard);
         let Some(event) = self.resumes else { return };
         let back = Happening::ClientBack(heard, self.time_limit);
         state.stream = streams.find(&self.way(), event);
@@ -354,6 +361,7 @@ impl Exchange {
     pub(super) fn close_session(&self, session: &str, is_on_record: bool) {
         self.recording().close_session(session, self.arrival.ts, is_on_record);
         self.observer.tell_all(Some(session), &Happening::SessionOver);
+        self.observer.tell_all_asked(Some(&Owner::Session(session.into())), &Happening::SessionOver);
     }
 
     fn on_notification(&self, message: &Message) {
@@ -363,7 +371,7 @@ impl Exchange {
         let cancelled = RpcId::of(message, Slot::CancelledId);
         if let Some(id) = &cancelled
             && let owner = membership::owner(self.recording(), &self.origin, self.arrival, message)
-            && let Some(call) = self.observer.calls.find(owner, Direction::Client, id)
+            && let Some(call) = self.observer.calls.find(owner, id)
         {
             self.observer.tell(&call, &Happening::Cancelled);
         }

@@ -6,6 +6,7 @@
 mod address;
 mod announced_address;
 mod answering;
+mod asking;
 mod ending;
 mod exchange;
 mod head;
@@ -18,6 +19,8 @@ mod unanswered;
 
 #[cfg(test)]
 mod announcement_tests;
+#[cfg(test)]
+mod asking_tests;
 #[cfg(test)]
 mod error_text_tests;
 #[cfg(test)]

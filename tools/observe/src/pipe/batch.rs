@@ -1,33 +1,35 @@
 //! The messages of a batch, until the line is whole that they stand in.
 //!
-//! Pure. Batches were in the protocol until 2025-06-18, and the SDKs that knew them sent a handful at once.
+//! Pure. Batches were in the protocol until 2025-06-18.
 
+use super::limits::{BATCH_FREE_BYTES, BATCH_MAX};
 use crate::budget::{Budget, Share};
 use crate::read::Message;
 
-/// How many are held.
-const MESSAGES_MAX: usize = 64;
 /// Room for how many it begins with.
 const FIRST_MESSAGES: usize = 4;
 
 /// The messages of a batch so far.
 pub(super) struct Batch {
     messages: Vec<Message>,
+    /// What these hold beside themselves.
+    text_bytes: usize,
     share: Share,
     has_begun: bool,
 }
 
 impl Batch {
     pub(super) fn new(budget: &Budget) -> Self {
-        Self { messages: Vec::new(), share: budget.share(0), has_begun: false }
+        Self { messages: Vec::new(), text_bytes: 0, share: budget.share(BATCH_FREE_BYTES), has_begun: false }
     }
 
     /// Takes the message away, if there is room for it.
     pub(super) fn push(&mut self, message: &mut Message) -> bool {
         self.has_begun = true;
-        if self.messages.len() >= MESSAGES_MAX || !self.reserve() {
+        if self.messages.len() >= BATCH_MAX || !self.reserve(message.text_bytes()) {
             return false;
         }
+        self.text_bytes += message.text_bytes();
         self.messages.push(message.take());
         true
     }
@@ -37,7 +39,7 @@ impl Batch {
         &self.messages
     }
 
-    /// Whether one came since it was [over](Self::end).
+    /// Whether one came since the last line was [over](Self::end).
     pub(super) fn has_begun(&self) -> bool {
         self.has_begun
     }
@@ -45,28 +47,29 @@ impl Batch {
     /// Lets go of those that are held.
     pub(super) fn clear(&mut self) {
         self.messages.clear();
+        self.text_bytes = 0;
+        self.share.resize(self.messages.capacity() * size_of::<Message>());
     }
 
     /// The line is over.
     pub(super) fn end(&mut self) {
         if self.has_begun {
             (self.messages, self.has_begun) = (Vec::new(), false);
-            self.share.resize(0);
+            self.clear();
         }
     }
 
-    /// Makes room for one more. What a message captured is taken from the budget already.
-    fn reserve(&mut self) -> bool {
+    /// Makes room for one more, which holds so much beside itself.
+    fn reserve(&mut self, text_bytes: usize) -> bool {
         let before = self.messages.capacity();
-        if self.messages.len() < before {
-            return true;
-        }
-        let after = (before * 2).clamp(FIRST_MESSAGES, MESSAGES_MAX);
+        let after = if self.messages.len() < before { before } else { (before * 2).clamp(FIRST_MESSAGES, BATCH_MAX) };
         // Both are there while they are moved.
-        if !self.share.resize((before + after) * size_of::<Message>()) {
+        let moving = if after > before { before } else { 0 };
+        let bytes = self.text_bytes + text_bytes + after * size_of::<Message>();
+        if !self.share.resize(bytes + moving * size_of::<Message>()) {
             return false;
         }
         self.messages.reserve_exact(after - self.messages.len());
-        self.share.resize(after * size_of::<Message>())
+        self.share.resize(bytes)
     }
 }

@@ -4,6 +4,7 @@
 //! on says when either party is gone.
 
 mod batch;
+mod limits;
 mod line;
 mod noise;
 #[expect(clippy::module_inception, reason = "one pipe")]
@@ -13,6 +14,22 @@ mod session;
 mod side;
 mod text;
 
+#[cfg(test)]
+mod ending_tests;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod judge;
+#[cfg(test)]
+mod judged_tests;
+#[cfg(test)]
+mod line_tests;
+#[cfg(test)]
+mod matching_tests;
+#[cfg(test)]
+mod session_tests;
+
+pub use limits::PIPE_FREE_BYTES;
 pub use noise::Noise;
 pub use pipe::Pipe;
 pub use reader::PipeReader;

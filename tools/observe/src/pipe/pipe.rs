@@ -5,7 +5,6 @@
 
 use super::line::{Line, LineEnd, LineReader};
 use super::noise::{Noise, NoiseCount};
-use super::reader::PipeReader;
 use super::session::PipeSession;
 use super::side::Side;
 use crate::calls::{Answer, Breakdown, Call, Facts, Failure, Happening, Origin, Owner, Response, bounded_cause};
@@ -13,7 +12,7 @@ use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, is_cancellation, kind};
 use crate::recording::{Phase, Recording};
 use crate::session::Asker;
-use mcplog::event::Transport;
+use mcplog::event::{Direction, Transport};
 use std::sync::{Arc, OnceLock};
 
 /// What stands for the number of a client's connection: a process has one other end, and that is its session's.
@@ -54,11 +53,6 @@ impl Pipe {
     /// nothing of its command, which may hold secrets. For [`SchemaWatch::new`](crate::SchemaWatch::new).
     pub fn url_of(server_name: &str) -> String {
         format!("stdio:{server_name}")
-    }
-
-    /// The reader of what that side sends. There is to be one for each.
-    pub fn reader(self: &Arc<Self>, side: Side) -> PipeReader {
-        PipeReader::new(self, side)
     }
 
     /// The id of the session that the process is.
@@ -118,15 +112,17 @@ impl Pipe {
         }
     }
 
-    /// Says whether it is a message.
+    /// Says whether it is a message. Servers print lines for their logs that have an `id`, a `method`, or both: what a server
+    /// asks or tells must say that it is JSON-RPC. An answer is known by its call.
     fn on_message(&self, side: Side, message: &Message, payload: Option<&[u8]>) -> bool {
+        let is_said_to_be = side == Side::Client || message.raw(Slot::JsonRpc).is_some();
         match kind(message) {
-            Kind::Request(id) => drop(self.begin_call(side, id, message, false)),
-            Kind::Notification => self.on_notification(side, message),
+            Kind::Request(id) if is_said_to_be => drop(self.begin_call(side, id, message, false)),
+            Kind::Notification if is_said_to_be => self.on_notification(side, message),
             // An error that names no request: nobody knows whose it is, and no client takes it for an answer.
             Kind::Response(None) => {}
-            Kind::Response(Some(id)) => self.on_answer(side, &id, message, payload),
-            Kind::Other => return false,
+            Kind::Response(Some(id)) => return self.on_answer(side, &id, message, payload) || is_said_to_be,
+            Kind::Request(_) | Kind::Notification | Kind::Other => return false,
         }
         true
     }
@@ -138,7 +134,7 @@ impl Pipe {
             Kind::Response(Some(id)) => {
                 let breakdown = Breakdown { is_unread: true, ..Failure::UnreadableResponse.into() };
                 let call = self.find_answered(side, &id);
-                call.iter().for_each(|call| self.observer.tell(call, &Happening::ExchangeOver(&breakdown)));
+                call.iter().for_each(|call| self.tell(call, &Happening::ExchangeOver(&breakdown)));
             }
             Kind::Notification | Kind::Response(None) | Kind::Other => {}
         }
@@ -147,64 +143,93 @@ impl Pipe {
     /// The stream ended within that. A request that is known to be one is a call, and no answer comes. Says whether it is a
     /// message, as far as it came.
     fn on_broken_off(&self, side: Side, message: &Message) -> bool {
-        let kind = kind(message);
-        let is_message = kind != Kind::Other;
+        if side == Side::Server && message.raw(Slot::JsonRpc).is_none() {
+            return false;
+        }
+        let (kind, failure) = match (kind(message), side) {
+            (Kind::Other, _) => return false,
+            (kind, Side::Client) => (kind, Failure::ClientGone),
+            (kind, Side::Server) => (kind, Failure::ServerExited),
+        };
         if let Kind::Request(id) = kind
             && let Some(call) = self.begin_call(side, id, message, false)
         {
-            let failure = match side {
-                Side::Client => Failure::ClientGone,
-                Side::Server => Failure::ServerExited,
-            };
-            self.observer.tell(&call, &Happening::ExchangeOver(&failure.into()));
+            self.tell(&call, &Happening::ExchangeOver(&failure.into()));
         }
-        is_message
+        true
     }
 
+    /// A request passes. `None` where there are too many of them to hold another.
     fn begin_call(&self, side: Side, id: RpcId, message: &Message, is_unread: bool) -> Option<Arc<Call>> {
-        if self.observer.calls.is_full() {
-            self.recording().counts.requests_unrecorded.add(1);
-            return None;
-        }
-        let arrival = self.observer.arrival(None, CONNECTION);
-        let mut facts = match side {
-            Side::Client => Facts::of_message(arrival, &self.origin, id, message),
-            Side::Server => Facts::of_server_message(arrival, &self.origin, id, message),
+        let (observer, origin) = (&self.observer, &self.origin);
+        let arrival = observer.arrival(None, CONNECTION);
+        let call = match side {
+            Side::Client if observer.calls.is_full() => {
+                self.recording().counts.requests_unrecorded.add(1);
+                return None;
+            }
+            Side::Client => {
+                let mut facts = Facts::of_message(arrival, origin, id, message);
+                facts.is_unread = is_unread;
+                self.session.on_request(&facts);
+                observer.begin(origin, facts)
+            }
+            Side::Server => {
+                let mut facts = Facts::of_server_message(arrival, origin, id, message);
+                facts.is_unread = is_unread;
+                self.session.on_request(&facts);
+                observer.ask_for_ever(origin, facts)
+            }
         };
-        facts.is_unread = is_unread;
-        self.session.on_request(&facts);
-        let call = self.observer.begin(&self.origin, facts);
         // Whoever ended the calls before did not see this one.
         if let Some(breakdown) = self.ended.get() {
-            self.observer.tell(&call, &Happening::StreamOver(breakdown));
+            self.tell(&call, &Happening::StreamOver(breakdown));
         }
         Some(call)
     }
 
-    fn on_answer(&self, side: Side, id: &RpcId, message: &Message, payload: Option<&[u8]>) {
-        let Some(call) = self.find_answered(side, id) else { return };
-        let answer = Answer { message, payload, response: &Response::default() };
-        self.observer.tell(&call, &Happening::Answered(answer));
+    /// Says whether it is the answer of a call.
+    fn on_answer(&self, side: Side, id: &RpcId, message: &Message, payload: Option<&[u8]>) -> bool {
+        let Some(call) = self.find_answered(side, id) else { return false };
+        self.tell(&call, &Happening::Answered(Answer { message, payload, response: &Response::default() }));
         if message.has_result {
             self.session.on_result(self.recording(), &call, message, self.noise().lines);
         }
+        true
     }
 
     /// The call that an answer of that side with that id belongs to.
     fn find_answered(&self, side: Side, id: &RpcId) -> Option<Arc<Call>> {
-        self.observer.calls.find_answered(self.session.id(), side.other().asks(), id, |_| true)
+        match side {
+            Side::Client => self.observer.asked.find(&self.owner(), id),
+            Side::Server => self.observer.calls.find_answered(self.session.id(), id, |_| true),
+        }
     }
 
     /// Either side takes back what it asked for. A server that ends a subscription says so in the same way.
     fn on_notification(&self, side: Side, message: &Message) {
         let Some(id) = RpcId::of(message, Slot::CancelledId).filter(|_| is_cancellation(message)) else { return };
-        let find = |side: Side| self.observer.calls.find(Owner::Session(self.session.id().clone()), side.asks(), &id);
-        if let Some(call) = find(side) {
-            return self.observer.tell(&call, &Happening::Cancelled);
+        let of_client = || self.observer.calls.find(self.owner(), &id);
+        let cancelled = match side {
+            Side::Client => of_client(),
+            Side::Server => self.observer.asked.latest(&self.owner(), &id),
+        };
+        if let Some(call) = cancelled {
+            self.tell(&call, &Happening::Cancelled);
+        } else if let Some(call) = of_client().filter(|call| side == Side::Server && call.is_subscription) {
+            self.tell(&call, &Happening::ExchangeOver(&Failure::NoResponse.into()));
         }
-        if let Some(call) = find(Side::Client).filter(|call| side == Side::Server && call.is_subscription) {
-            self.observer.tell(&call, &Happening::ExchangeOver(&Failure::NoResponse.into()));
+    }
+
+    fn tell(&self, call: &Arc<Call>, happening: &Happening<'_>) {
+        match call.direction {
+            Direction::Client => self.observer.tell(call, happening),
+            Direction::Server => self.observer.tell_asked(call, happening),
         }
+    }
+
+    fn owner(&self) -> Owner {
+        Owner::Session(self.session.id().clone())
     }
 
     /// A line that is no message.
@@ -223,7 +248,9 @@ impl Pipe {
     /// Calls that are open, or begin from now on, get no answer. The first reason counts.
     fn end_calls(&self, breakdown: Breakdown) {
         let breakdown = self.ended.get_or_init(|| breakdown);
-        self.observer.tell_all(Some(self.session.id()), &Happening::StreamOver(breakdown));
+        let over = Happening::StreamOver(breakdown);
+        self.observer.tell_all(Some(self.session.id()), &over);
+        self.observer.tell_all_asked(Some(&self.owner()), &over);
     }
 
     /// The process, and with it the session, is over.

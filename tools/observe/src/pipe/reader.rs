@@ -14,11 +14,14 @@ pub struct PipeReader {
     lines: LineReader,
 }
 
-impl PipeReader {
-    pub(super) fn new(pipe: &Arc<Pipe>, side: Side) -> Self {
-        Self { pipe: pipe.clone(), side, lines: pipe.new_lines(side) }
+impl Pipe {
+    /// The reader of what that side sends. There is to be one for each.
+    pub fn reader(self: &Arc<Self>, side: Side) -> PipeReader {
+        PipeReader { pipe: self.clone(), side, lines: self.new_lines(side) }
     }
+}
 
+impl PipeReader {
     /// Reads the next bytes, in pieces of any size. To be called before they are passed on, so that no answer overtakes its
     /// request.
     pub fn push(&mut self, bytes: &[u8]) {

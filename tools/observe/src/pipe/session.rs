@@ -1,15 +1,15 @@
 //! The session that a server's process is: who its client is, and what the store is told of it.
 //!
 //! Called by those who pass bytes on; a short critical section, and none once the client is known. The process is one session,
-//! however often its client shakes hands. It is announced when the first request is answered that says who the client is, and
-//! at the end at the latest, if there is anything to say.
+//! however often its client shakes hands. It is announced when the first request is answered, again once it is known who the
+//! client is, and at the end at the latest, if there is anything to say.
 
 use crate::calls::{Call, Facts};
 use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
 use crate::session::{Announcement, ClientIdentity};
 use mcplog::event::Direction;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -27,7 +27,8 @@ pub(super) struct PipeSession {
     started_at: i64,
     /// Rows name it.
     has_rows: AtomicBool,
-    is_announced: AtomicBool,
+    /// It was announced with that.
+    is_client_known: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -42,9 +43,10 @@ struct State {
     is_closed: bool,
 }
 
-/// A request that says who the client is.
+/// What the latest request says that says who the client is.
 struct Introduced {
-    by: Option<RpcId>,
+    /// The id of a handshake. What is agreed on stands in its own answer; any other says who its client is in each request.
+    handshake: Option<RpcId>,
     client: ClientIdentity,
     /// That it names, or asks for.
     protocol_version: Option<Arc<str>>,
@@ -56,7 +58,7 @@ impl PipeSession {
             id: format!("{PREFIX}{}", Uuid::now_v7()).into(),
             started_at,
             has_rows: AtomicBool::new(false),
-            is_announced: AtomicBool::new(false),
+            is_client_known: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -68,80 +70,101 @@ impl PipeSession {
     /// A request passes.
     pub(super) fn on_request(&self, facts: &Facts) {
         self.has_rows.store(true, Ordering::Relaxed);
-        if self.is_announced.load(Ordering::Relaxed) {
+        if self.is_client_known.load(Ordering::Relaxed) {
             return;
         }
         if let Some(client) = facts.handshake.as_ref().or(facts.introduced.as_ref()) {
-            let (by, protocol_version) = (facts.id.clone(), facts.protocol_version.clone());
-            self.state.lock().introduced = Some(Introduced { by, client: client.clone(), protocol_version });
+            let (client, protocol_version) = (client.clone(), facts.protocol_version.clone());
+            let handshake = facts.id.clone().filter(|_| facts.handshake.is_some());
+            self.state.lock().introduced = Some(Introduced { handshake, client, protocol_version });
         }
     }
 
-    /// A call was answered by that result, when there were so many lines of noise. If its request said who the client is, the
-    /// session is announced.
+    /// A call was answered by that result, when there were so many lines of noise. The first one announces the session, and so
+    /// does the first one by which it is known who the client is.
     pub(super) fn on_result(&self, recording: &Recording, call: &Call, result: &Message, noise_lines: u64) {
-        if self.is_announced.load(Ordering::Relaxed) || call.direction != Direction::Client {
+        if self.is_client_known.load(Ordering::Relaxed) || call.direction != Direction::Client {
             return;
         }
         let mut state = self.state.lock();
-        if state.announcement.is_some() || !state.introduced.as_ref().is_some_and(|introduced| introduced.by == call.id)
-        {
+        let is_answered =
+            |introduced: &mut Introduced| introduced.handshake.is_none() || introduced.handshake == call.id;
+        let introduced = state.introduced.take_if(is_answered);
+        if introduced.is_none() && state.announcement.is_some() {
             return;
         }
-        self.announce(recording, &mut state, result.text(Slot::AgreedVersion).as_deref(), noise_lines);
+        self.is_client_known.store(introduced.is_some(), Ordering::Relaxed);
+        let agreed_version = result.text(Slot::AgreedVersion);
+        self.begin(recording, &mut state, introduced, agreed_version.as_deref());
+        self.announce(recording, state, noise_lines);
     }
 
     /// There are so many lines of noise now.
     pub(super) fn on_noise(&self, recording: &Recording, lines: u64) {
-        if self.is_announced.load(Ordering::Relaxed) {
-            let (mut state, now) = (self.state.lock(), recording.clock.now());
-            let is_due = |(told, at): (u64, Instant)| {
-                told == 0 || (lines >= told.saturating_mul(2) && now.saturating_duration_since(at) >= NOISE_INTERVAL)
-            };
-            if state.told.is_some_and(is_due) {
-                self.tell_noise(recording, &mut state, lines);
-            }
+        let state = self.state.lock();
+        let now = recording.clock.now();
+        let is_due = |(told, at): (u64, Instant)| {
+            told == 0 || (lines >= told.saturating_mul(2) && now.saturating_duration_since(at) >= NOISE_INTERVAL)
+        };
+        if state.told.is_some_and(is_due) {
+            self.announce(recording, state, lines);
         }
     }
 
-    /// The process is over, after so many lines of noise.
+    /// The process is over, after so many lines of noise. Rows that come all the same are followed by another end.
     pub(super) fn close(&self, recording: &Recording, noise_lines: u64) {
+        let has_rows = self.has_rows.swap(false, Ordering::Relaxed);
         let mut state = self.state.lock();
-        if std::mem::replace(&mut state.is_closed, true) {
+        let is_there = has_rows || noise_lines > 0 || state.announcement.is_some();
+        if !is_there {
             return;
         }
-        let has_rows = self.has_rows.load(Ordering::Relaxed);
-        if state.announcement.is_none() && (has_rows || noise_lines > 0) {
-            self.announce(recording, &mut state, None, noise_lines);
-        } else if state.told.is_some_and(|(told, _)| told < noise_lines) {
-            self.tell_noise(recording, &mut state, noise_lines);
+        let introduced = state.introduced.take();
+        let is_news = introduced.is_some() || state.told.is_none_or(|(told, _)| told < noise_lines);
+        if introduced.is_some() || state.announcement.is_none() {
+            self.begin(recording, &mut state, introduced, None);
         }
-        if state.announcement.is_some() {
+        let was_closed = std::mem::replace(&mut state.is_closed, true);
+        if is_news {
+            self.announce(recording, state, noise_lines);
+        } else {
+            drop(state);
+        }
+        if has_rows || !was_closed {
             recording.close_session(&self.id, self.started_at, true);
         }
     }
 
-    fn announce(&self, recording: &Recording, state: &mut State, agreed_version: Option<&str>, noise_lines: u64) {
-        let (client, asked_version) = match state.introduced.take() {
+    /// The session is known from now on: with its client, if that said who it is.
+    fn begin(
+        &self,
+        recording: &Recording,
+        state: &mut State,
+        introduced: Option<Introduced>,
+        agreed_version: Option<&str>,
+    ) {
+        if state.announcement.is_none() {
+            recording.counts.sessions.add(1);
+        }
+        let (client, asked_version) = match introduced {
             Some(Introduced { client, protocol_version, .. }) => (client, protocol_version),
             None => (ClientIdentity::new(None, None), None),
         };
-        let announcement = Announcement {
+        state.announcement = Some(Announcement {
             started_at: self.started_at,
             client,
             protocol_version: agreed_version.or(asked_version.as_deref()).map(Box::from),
             is_derived: true,
-        };
-        recording.counts.sessions.add(1);
-        state.announcement = Some(announcement);
-        self.tell_noise(recording, state, noise_lines);
-        self.is_announced.store(true, Ordering::Relaxed);
+            noise_lines: None,
+        });
     }
 
-    /// Announces it, or says again what it is: with so many lines of noise.
-    fn tell_noise(&self, recording: &Recording, state: &mut State, noise_lines: u64) {
-        let Some(announcement) = &state.announcement else { return };
+    /// Says what the session is, or says it again: with so many lines of noise.
+    fn announce(&self, recording: &Recording, mut state: MutexGuard<'_, State>, noise_lines: u64) {
         state.told = Some((noise_lines, recording.clock.now()));
-        recording.announce(&self.id, announcement.clone());
+        let Some(announcement) = state.announcement.clone() else { return };
+        drop(state);
+        let noise_lines = i64::try_from(noise_lines).ok().filter(|lines| *lines > 0);
+        recording.announce(&self.id, Announcement { noise_lines, ..announcement });
     }
 }

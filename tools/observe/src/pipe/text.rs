@@ -2,12 +2,10 @@
 //!
 //! Pure. Bounded, and taken from the budget of all.
 
+use super::limits::TEXT_FREE_BYTES;
 use crate::budget::Budget;
 use crate::read::{Appended, Buffer, Message};
 use crate::schema::SCHEMA_BYTES_MAX;
-
-/// What is free of it.
-pub(super) const TEXT_FREE_BYTES: usize = 4 * 1024;
 
 /// The beginning of a line.
 pub(super) struct Text {
