@@ -77,7 +77,9 @@ pub(super) enum NoSegment {
         "{bytes} bytes of the log are not folded, and max_log_bytes allows {max}: see why folding waits, or allow more"
     )]
     LogFull { bytes: u64, max: u64 },
-    #[error("the folder of this process's log was taken away soon after it was made; another is made a minute after that one")]
+    #[error(
+        "the folder of this process's log was taken away soon after it was made; another is made a minute after that one"
+    )]
     TakenAway,
 }
 
