@@ -25,7 +25,8 @@ use crate::ground::error::{AtPath, SegmentError};
 use crate::ground::finding::Finding;
 use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::sabotage::{self, Spot};
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 /// Reads one log from a place on.
 #[derive(Debug)]
@@ -41,7 +42,9 @@ pub struct LogReader {
     missing: Option<MissingRun>,
     /// A record of the current segment that comes behind them.
     held: Option<FoundAgain>,
-    /// The segment that was read last before the current one, unless it was sealed.
+    /// The segment that was read last before the current one.
+    before: Option<PathBuf>,
+    /// The same, unless it was sealed.
     unsealed_before: Option<PathBuf>,
     bases: Bases,
     given: GivenNumbers,
@@ -87,6 +90,7 @@ impl LogReader {
             examined: None,
             missing: None,
             held: None,
+            before: None,
             unsealed_before: None,
             bases: Bases::new(),
             given: GivenNumbers::default(),
@@ -204,6 +208,9 @@ impl LogReader {
         let due = self.place.sequence.next();
         let Some(run) = &mut self.missing else { return Ok(None) };
         let next = run.next(due)?;
+        if matches!(next, MissingNext::Hole(_)) {
+            expect_there(self.before.as_deref())?;
+        }
         if matches!(next, MissingNext::Hole(_)) && owner == Owner::Living && !run.is_settled {
             return self.settle_missing();
         }
@@ -332,7 +339,8 @@ impl LogReader {
             return Ok(Some(Step::Item(LogItem::DamagedMarks { segment })));
         }
         let (offset, is_sealed) = (current.position().end, current.reader.mark().sealed.is_some());
-        self.unsealed_before = Some(current.file.path.clone()).filter(|_| !is_sealed);
+        self.before = Some(current.file.path.clone());
+        self.unsealed_before = self.before.clone().filter(|_| !is_sealed);
         if let Some(frames) = current.frames_by_seal() {
             self.given.note(&header, frames);
         }
@@ -444,5 +452,16 @@ impl LogReader {
 
     fn set_place(&mut self, segment: SegmentId, offset: Offset, sequence: Sequence) {
         self.place = Place { segment, offset, sequence };
+    }
+}
+
+/// An error where the segment that was read before numbers that nobody has is gone: segments are retired in their order, so
+/// what came between may have been retired too, before it was listed. Who reads on from the place finds out.
+fn expect_there(before: Option<&Path>) -> Result<(), SegmentError> {
+    match before.map(|path| (path, path.symlink_metadata())) {
+        Some((path, Err(error))) if error.kind() == ErrorKind::NotFound => {
+            Err(SegmentError::Gone { path: path.to_owned() })
+        }
+        _ => Ok(()),
     }
 }

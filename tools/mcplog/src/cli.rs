@@ -237,19 +237,20 @@ Examples:
   mcplog backup -d ./other-data /mnt/backups/other
   mcplog backup ./monday && mcplog logs -d ./monday
 
-The copy is a store of its own: one database that has everything up to a moment
-since the command began, and no log. It is made beside its place, checked,
-synced and then renamed; on Ctrl-C, or where the disk is full, nothing of it is
-left. Nobody who records waits for it. `cp store.db` is no backup: what was
-recorded last lies beside that file for some seconds, and in the log.
+The copy is the store as it was at a moment since the command began: its
+database, the logs that wait to be folded, kept segments and quarantine/. It is
+made beside its place, checked, synced and then renamed; on Ctrl-C, or where the
+disk is full, nothing of it is left. Nobody who records waits for it.
+`cp store.db` is no backup: what was recorded last lies beside that file for
+some seconds, and in the log.
 
 To go back, stop what records, move the old directory away, and put the copy in
-its place. Kept segments and quarantine/ are not copied.
+its place.
 
 Exit codes: 0 done, 1 no copy, 130 interrupted.
 
-JSON fields: dir, began_at, requests, sessions, folded_records, database_bytes,
-quarantine_files.")]
+JSON fields: dir, began_at, requests, sessions, database_bytes, segments,
+log_bytes.")]
     Backup(BackupArgs),
 
     /// Make the database anew: from its rows, from the log, or from what can be read of both
