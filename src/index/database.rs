@@ -16,6 +16,7 @@ use super::sqlite_wal::{BUSY_TIMEOUT, WalCopier, note_doubt};
 use super::store_id;
 use super::unknown_fronts::LookForFronts;
 use super::wal_readers::{companion, wal_bytes};
+use super::writers;
 use crate::ground::config::Config;
 use crate::ground::database_version::{DatabaseVersion, KnownVersions, Preparation, WritePermit};
 use crate::ground::error::{AtPath, IndexError, OpenError};
@@ -154,6 +155,11 @@ impl Index {
     /// this spares reading the others.
     pub(crate) fn checkpoint_of(&self, writer: WriterId) -> Result<Option<Checkpoint>, IndexError> {
         self.checked(checkpoint::read_of(&self.connection, writer))
+    }
+
+    /// Whether a writer's log says that it ended, as far as it is folded, or somebody noted that it is dead.
+    pub(crate) fn has_ended(&self, writer: WriterId) -> Result<bool, IndexError> {
+        self.checked(writers::has_ended(&self.connection, writer))
     }
 
     /// Records that wait here for a newer build, by kind and version.

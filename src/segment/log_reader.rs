@@ -107,12 +107,8 @@ impl LogReader {
     /// From now on, pages that the disk can't read count as zeros, which is damage where anything vouches for them.
     pub fn pass_unreadable(&mut self) {
         self.passes_unreadable = true;
-        if let Some(current) = &mut self.current {
-            current.reader.pass_unreadable();
-        }
-        if let Some(run) = &mut self.missing {
-            run.second.pass_unreadable();
-        }
+        self.current.iter_mut().for_each(|current| current.reader.pass_unreadable());
+        self.missing.iter_mut().for_each(|run| run.second.pass_unreadable());
     }
 
     /// Records up to that number are not wanted: somebody has them.
@@ -120,6 +116,12 @@ impl LogReader {
         if last > self.place.sequence {
             self.set_place(self.place.segment, Place::START.offset, last);
         }
+    }
+
+    /// Numbers that are waited for, since a living writer may still write them again, come as holes: for who looks behind
+    /// them. The last of them.
+    pub(crate) fn pass_awaited(&mut self) -> Option<Sequence> {
+        self.missing.as_mut().and_then(MissingRun::settle)
     }
 
     /// From now on, files that the system does not let one open are passed over.
@@ -132,8 +134,7 @@ impl LogReader {
         self.examined = Some(Vec::new());
     }
 
-    /// What there is to say of the segments that were read, the one that is being read included: for who reads no
-    /// further.
+    /// What there is to say of the segments that were read, the current one included: for who reads no further.
     pub(crate) fn take_examined(&mut self) -> Vec<(SegmentFile, Examination)> {
         let mut examined = self.examined.take().unwrap_or_default();
         examined.extend(self.current.take().and_then(OpenSegment::examined));
@@ -270,8 +271,9 @@ impl LogReader {
 
     fn second_writing(&mut self, last: Sequence) -> SecondWriting {
         let wanted = self.wanted;
-        let is_ours = |file: &SegmentFile, header: &SegmentHeader| wanted.is_ours(file, header);
-        let mut second = SecondWriting::of(self.listing.waiting(), last, &mut self.bases, is_ours);
+        let mut second = SecondWriting::of(self.listing.waiting(), last, &mut self.bases, |file, header| {
+            wanted.is_ours(file, header)
+        });
         if self.passes_unreadable {
             second.pass_unreadable();
         }
@@ -293,8 +295,7 @@ impl LogReader {
                 let found = FoundAgain { segment, offset, sequence };
                 if sequence > due {
                     self.held = Some(found);
-                    let before = self.unsealed_before.clone();
-                    self.miss(Sequence(sequence.0 - 1), segment, before);
+                    self.miss(Sequence(sequence.0 - 1), segment, self.unsealed_before.clone());
                     return Ok(None);
                 }
                 self.take(found);
@@ -425,8 +426,7 @@ impl LogReader {
             self.reach_current();
             return 0;
         }
-        // Only for the count: before any of them is called missing, this is done again, and then it matters if it
-        // fails.
+        // Only for the count: this is done again before any of them is called missing, and matters then.
         let _ = self.listing.refresh();
         // They were durable: nobody writes them again from now on.
         self.miss(last, segment, None);

@@ -4,6 +4,8 @@ use super::directory::{SegmentFile, file_name};
 use super::folder_birth::NewFolder;
 use super::folder_lock::FolderLock;
 use super::format::{FRAME_HEADER_BYTES, FRAMES_OFFSET, HEADER_BYTES, LogIdentity, MARK_OFFSETS, SegmentHeader};
+use super::log_examination::LogExamination;
+use super::log_file::LogPart;
 use super::log_item::{LogItem, Owner, Waits};
 use super::log_reader::LogReader;
 use super::place::Place;
@@ -339,6 +341,12 @@ fn what_a_living_writer_may_still_write_again_is_not_missing_yet() {
     assert_eq!(read(&mut reader, Owner::Living), [Told::NotYet]);
     // Nor does who takes over call it missing.
     assert_eq!(read(&mut log.reader_from(reader.place()), Owner::Living).last(), Some(&Told::NotYet));
+    // Who only looks says what is there, behind them as well, and calls nothing missing.
+    let looked_at = LogExamination::of(log.reader(), Owner::Living, |_| ()).unwrap();
+    let parts: Vec<_> = looked_at.files.iter().map(|file| file.part.clone()).collect();
+    let read_part = |first, last| LogPart::Read(Sequence(first), Sequence(last));
+    assert_eq!(parts, [read_part(1, 7), read_part(11, 13)]);
+    assert!(looked_at.missing.is_empty() && looked_at.is_foldable(), "{looked_at:?}");
     log.begin(3, 6).write(4);
     assert_eq!(read(&mut reader, Owner::Living), [frames(8, 9), vec![Told::NotYet]].concat());
     let taken_over = read(&mut log.reader_from(reader.place()), Owner::Living);
