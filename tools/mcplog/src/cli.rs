@@ -6,6 +6,7 @@ use crate::arguments::{
     BackupArgs, CheckArgs, DemoArgs, IngestArgs, LogsArgs, RebuildArgs, RequestsArgs, SchemaArgs, SessionsArgs,
     UnusedArgs, WritersArgs,
 };
+use crate::attach::{AttachArgs, AttachedArgs, DetachArgs};
 use crate::dir_args::DirArgs;
 use clap::{Parser, Subcommand};
 use mcplog_terminal::colour::Colour;
@@ -14,7 +15,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    done
   1    wrong usage, no store, or something can't be read or written
-  2    ingest: done, but some lines were no events; check: attention
+  2    ingest: done, but some lines were no events; check: attention; attach,
+       detach, attached: done in part
   3    check: damaged
   130  interrupted: ingest, backup, or records being folded first (--fold)
 
@@ -49,6 +51,18 @@ Examples:
 It listens on loopback ports only, takes a few seconds, and leaves its data
 where it says.")]
     Demo(DemoArgs),
+
+    /// Put mcplog in front of the servers that a client starts, or asks
+    #[command(after_help = ATTACH_HELP)]
+    Attach(AttachArgs),
+
+    /// Undo `attach`
+    #[command(after_help = DETACH_HELP)]
+    Detach(DetachArgs),
+
+    /// Show which servers are attached, and what was recorded of each last
+    #[command(after_help = ATTACHED_HELP)]
+    Attached(AttachedArgs),
 
     /// Show requests, the newest last
     #[command(after_help = "\
@@ -276,7 +290,13 @@ impl Command {
     /// Where the store is, of a command that looks for one.
     pub(crate) fn store(&self) -> Option<&DirArgs> {
         match self {
-            Self::Proxy(_) | Self::Wrap(_) | Self::Demo(_) => None,
+            // Those of clients' configurations need no store.
+            Self::Proxy(_)
+            | Self::Wrap(_)
+            | Self::Demo(_)
+            | Self::Attach(_)
+            | Self::Detach(_)
+            | Self::Attached(_) => None,
             Self::Logs(args) => Some(&args.rows.store),
             Self::Slow(args) | Self::Stats(args) => Some(&args.store),
             Self::Sessions(args) => Some(&args.store),
@@ -290,6 +310,68 @@ impl Command {
         }
     }
 }
+
+const ATTACH_HELP: &str = "\
+Examples:
+  mcplog attach claude-code        all servers that it starts
+  mcplog attach cursor github      one of them
+  mcplog attach vscode --dry-run   what would change, as a diff
+  mcplog attach gemini docs --via http://127.0.0.1:3000/mcp
+                                   a server that is asked over HTTP, through a
+                                   proxy that runs there
+
+A server's command becomes `mcplog wrap --name SERVER -- COMMAND...`, by the
+absolute path of this mcplog; its name in the client is its name on record.
+Nothing else of the file changes, comments and order included, and nothing is
+started. With --via, the given address takes the place of the server's own.
+
+Servers of the project's files and of the user's are attached in both. What is
+attached already stays as it is. A copy of each file from before a change lies
+in ~/.local/state/mcplog/backups ($XDG_STATE_HOME). Clients read their files
+when they start, so that most of them have to be restarted. docs/attach.md has
+the files of each client, and more.
+
+Exit codes: 0 attached, or already so; 1 nothing is attached (no such server, no
+file, an error); 2 done in part: a named server can't be attached so, or a file
+can't be changed.
+
+JSON fields: client, file, scope (project, user), server, outcome (attached,
+renewed, already_attached, not_attached), how (wrap, via), reason, disabled,
+changed, backup.";
+
+const DETACH_HELP: &str = "\
+Examples:
+  mcplog detach claude-code        all that is attached, in every project
+  mcplog detach cursor github      one server
+  mcplog detach zed --dry-run      what would change, as a diff
+
+The entry is as it was, byte for byte; what was changed meanwhile elsewhere in
+the file stays. Where the entry itself was changed, `mcplog wrap` is taken off
+its command, and the rest stays. It makes no difference which mcplog attached,
+and where that lies.
+
+Exit codes: 0 detached, or not attached; 1 nothing is detached (no such server,
+an error); 2 done in part.
+
+JSON fields: those of `mcplog attach`; outcome: detached, not_attached,
+forgotten, not_detached.";
+
+const ATTACHED_HELP: &str = "\
+Examples:
+  mcplog attached                  everything
+  mcplog attached cursor --json | jq -r 'select(.last_session == null).server'
+
+It looks into the files of all clients that are found from here, and those in
+which something was attached. LAST SESSION is the latest one on record under the
+server's name, of that client if there is one; a server that was never recorded
+since it was attached waits for its client to be restarted.
+
+Exit codes: 0 done, 1 an error, 2 a file or a store can't be read.
+
+JSON fields: client, file, scope, server, how (wrap, via), through, is_missing,
+disabled, name, dir, attached_at, last_session (session_id, started_at,
+last_seen_at, calls, client_name), recorded_since. Times are Unix milliseconds
+UTC; what is not known is null.";
 
 const INGEST_HELP: &str = "\
 Examples:
@@ -407,7 +489,8 @@ mod tests {
         let names: std::collections::BTreeSet<_> = options().into_iter().map(|(command, _)| command).collect();
         for name in &names {
             let has = |long: &str| options().iter().any(|(of, option)| of == name && option.get_long() == Some(long));
-            assert!(has("dir") && has("color"), "{name}");
+            // What was attached is found by what stands in the clients' files, wherever it recorded.
+            assert!((has("dir") || name == "detach") && has("color"), "{name}");
         }
         assert!(names.len() > 8, "{names:?}");
     }

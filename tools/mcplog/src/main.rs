@@ -56,6 +56,11 @@ fn run(command: Command) -> Result<u8, CliError> {
         Command::Check(args) => finish(Leavable::new(stdout()), |out| command::check::run(&args, &view, out)),
         Command::Backup(args) => finish(Leavable::new(stdout()), |out| command::backup::run(&args, out)),
         Command::Rebuild(args) => finish(Leavable::new(stdout()), |out| command::rebuild::run(&args, &view, out)),
+        Command::Attach(args) => {
+            finish(Leavable::new(stdout()), |out| attach::attach(&args, &view, out, &mut Unheeded(anstream::stderr())))
+        }
+        Command::Detach(args) => finish(Leavable::new(stdout()), |out| attach::detach(&args, &view, out)),
+        Command::Attached(args) => finish(stdout(), |out| attach::attached(&args, &view, out)),
         Command::Demo(args) => finish(Leavable::new(stdout()), |out| command::demo::run(&args, &view, out)),
         query => finish(stdout(), |out| ask(&query, &view, out)),
     }
@@ -74,6 +79,9 @@ fn ask(command: &Command, view: &View, out: &mut dyn Write) -> Result<u8, CliErr
         Command::Writers(args) => command::writers::run(args, view, out, &mut notes)?,
         Command::Proxy(_)
         | Command::Wrap(_)
+        | Command::Attach(_)
+        | Command::Detach(_)
+        | Command::Attached(_)
         | Command::Ingest(_)
         | Command::Check(_)
         | Command::Backup(_)

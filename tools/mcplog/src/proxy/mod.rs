@@ -45,3 +45,4 @@ pub(crate) use config::{ProxyArgs, ProxyConfig, store_settings};
 pub(crate) use config_limits::{parse_database_size, parse_keep, parse_min_free, parse_segments_size};
 pub(crate) use diagnostics::{LogFormat, complain};
 pub(crate) use run::run;
+pub(crate) use upstream_url::UpstreamUrl;
