@@ -291,12 +291,9 @@ impl Command {
     pub(crate) fn store(&self) -> Option<&DirArgs> {
         match self {
             // Those of clients' configurations need no store.
-            Self::Proxy(_)
-            | Self::Wrap(_)
-            | Self::Demo(_)
-            | Self::Attach(_)
-            | Self::Detach(_)
-            | Self::Attached(_) => None,
+            Self::Proxy(_) | Self::Wrap(_) | Self::Demo(_) | Self::Attach(_) | Self::Detach(_) | Self::Attached(_) => {
+                None
+            }
             Self::Logs(args) => Some(&args.rows.store),
             Self::Slow(args) | Self::Stats(args) => Some(&args.store),
             Self::Sessions(args) => Some(&args.store),

@@ -108,6 +108,7 @@ fn a_dry_run_shows_a_diff_changes_nothing_and_tells_no_secret() {
         assert!(!home.path(".local").exists(), "{client}: nothing is remembered");
         let added = diff.lines().filter(|line| line.starts_with('+') && line.contains("wrap")).count();
         assert!(added > 0 && diff.contains("--- ~/") && diff.contains("@@ "), "{client}: {diff}");
+        assert!(diff.contains("  would be attached  ") && !diff.contains("  attached"), "{client}: {diff}");
         assert!(!diff.contains(SECRET), "{client}: {diff}");
 
         home.run(&format!("attach {client}")).ok();
@@ -143,6 +144,47 @@ fn no_output_and_no_error_tells_a_secret() {
         let run = home.run(&format!("attach {client}"));
         assert_eq!(run.code, 1, "{client}: {}", run.stderr);
         assert!(!run.stderr.contains(SECRET) && run.stderr.contains("error:"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn of_a_file_with_several_projects_only_this_ones_servers_are_attached() {
+    let home = ClientHome::new();
+    let entry = |path: &Path| format!("{path:?}: {{\"mcpServers\": {{\"s\": {{\"command\": \"c\"}}}}}}");
+    let paths = ["", "work", "work/project", "work/project/src", "work/project/src/deep", "work/other"];
+    let entries: Vec<_> = paths.map(|path| entry(&home.path(path))).to_vec();
+    let text = format!("{{\"projects\": {{\"\": {{}}, {}}}}}", entries.join(", "));
+    home.write(".claude.json", &text);
+    let attached_from = |within: &str| {
+        let mut command = home.command("attach claude-code");
+        command.current_dir(home.path(within));
+        common::Run::from(command.output().unwrap()).ok();
+        let after = home.read(".claude.json");
+        let document: serde_json::Value = serde_json::from_str(&after).unwrap();
+        let is_attached = |path: &&str| {
+            let key = home.path(path);
+            document["projects"][key.to_str().unwrap()]["mcpServers"]["s"].get("args").is_some()
+        };
+        let attached: Vec<_> = paths.into_iter().filter(is_attached).collect();
+        home.run("detach claude-code").ok();
+        assert_eq!(home.read(".claude.json"), text, "undone from elsewhere");
+        attached
+    };
+    assert_eq!(attached_from("work/project/src"), ["work/project/src"]);
+    std::fs::create_dir(home.path("work/project/.git")).unwrap();
+    assert_eq!(attached_from("work/project/src"), ["work/project", "work/project/src"]);
+    assert_eq!(attached_from("work/project"), ["work/project"]);
+}
+
+#[test]
+fn the_page_has_every_client() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/attach.md")).unwrap();
+    for client in CLIENTS {
+        assert!(page.contains(&format!("| `{client}` | ")), "{client}");
+    }
+    for (_, _, path) in FILES {
+        let name = path.rsplit('/').next().unwrap().replace("playwright.yaml", "*.yaml");
+        assert!(page.contains(&name), "{name}");
     }
 }
 

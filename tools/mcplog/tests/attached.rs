@@ -4,6 +4,8 @@
 
 mod client_home;
 mod common;
+#[path = "../../wal-inspect/tests/json_page/mod.rs"]
+mod json_page;
 
 use client_home::{CLIENTS, ClientHome};
 use serde_json::{Value, json};
@@ -138,4 +140,34 @@ fn it_changes_nothing() {
     let state = home.read(".local/state/mcplog/attached.json");
     home.run("attached").ok();
     assert_eq!((home.all_files(), home.read(".local/state/mcplog/attached.json")), (before, state));
+}
+
+#[test]
+fn the_page_on_json_has_every_member_and_the_help_too() {
+    let page = json_page::JsonPage::read();
+    let home = ClientHome::with_all_clients();
+    let mut printed = home.run("attach cursor --json").json();
+    printed.extend(home.run("attach gemini docs --via http://127.0.0.1:4321/mcp --json").json());
+    record(&home, STORE, "search", "cursor", now_ts(), 1, "stdio");
+    let attached = home.run("attached --json").json();
+    printed.extend(home.run("detach cursor --json").json());
+    assert!(printed.len() > 4 && attached.len() > 2);
+    for object in &printed {
+        page.check(&["mcplog attach"], object);
+        page.check(&["mcplog detach"], object);
+    }
+    for object in &attached {
+        page.check(&["mcplog attached"], object);
+    }
+    let sessions: Vec<_> = attached.iter().map(|row| &row["last_session"]).filter(|last| !last.is_null()).collect();
+    assert!(!sessions.is_empty());
+    for session in &sessions {
+        page.check(&["mcplog attached: last_session"], session);
+    }
+    for (command, objects) in [("attach", vec![&printed[0]]), ("attached", vec![&attached[0], sessions[0]])] {
+        let help = home.run(&format!("{command} --help")).ok();
+        for name in objects.iter().flat_map(|object| object.as_object().unwrap().keys()) {
+            assert!(help.contains(name.as_str()), "mcplog {command} --help does not name {name}");
+        }
+    }
 }

@@ -245,6 +245,10 @@ fn every_object_of_the_page_is_one_that_is_printed() {
         "mcplog rebuild: from rows",
         "mcplog rebuild: from the log",
         "mcplog backup",
+        // tests/attached.rs prints these: they need clients.
+        "mcplog attach, mcplog detach",
+        "mcplog attached",
+        "mcplog attached: last_session",
     ];
     for heading in JsonPage::read().headings().filter(|heading| heading.starts_with("mcplog")) {
         let is_held = held.contains(&heading)

@@ -10,7 +10,7 @@ use super::plan::{Attached, Order, Why, attach};
 use super::program::Program;
 use super::report::{FileReport, Report, Row, say};
 use super::selection::Selection;
-use super::server::{Kind, Projects, Server};
+use super::server::{Kind, Server};
 use super::state::{Addresses, Attachment, State};
 use super::user::User;
 use super::words::Told;
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &AttachArgs, view: &View, out: &mut dyn Write, err: &mut
 
     let mut writing = Writing::begin(&user, args.dry_run, args.json).map_err(CliError::failed)?;
     let files = existing(args, &user)?;
-    let projects = Projects::Of(&user.project);
+    let projects = user.projects();
     let (opened, errors) = Opened::all(args.client, &files, projects);
     writing.report.errors = errors.iter().map(ToString::to_string).collect();
     let selection = Selection { names: &args.servers };

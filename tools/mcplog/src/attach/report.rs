@@ -15,6 +15,9 @@ use mcplog_terminal::view::View;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+/// What stands before the word for what was not done yet.
+const WOULD: &str = "would be ";
+
 /// What became of a server.
 pub(super) struct Row {
     pub(super) server: String,
@@ -95,14 +98,16 @@ impl Report {
 
     /// A paragraph for each file.
     pub(super) fn write_words(&self, user: &User, view: &View, out: &mut dyn Write) -> Result<(), CliError> {
-        let words = self.rows().map(|row| row.told.word.len()).max().unwrap_or(0);
+        let word =
+            |row: &Row| format!("{}{}", if self.is_dry_run && row.is_changed { WOULD } else { "" }, row.told.word);
+        let words = self.rows().map(|row| word(row).len()).max().unwrap_or(0);
         for file in &self.files {
             writeln!(out, "{HEADER}{}{HEADER:#}{}", escape(&user.shown(&file.path)), of_project(file.scope))?;
             for row in &file.rows {
                 let mut line = Line::new();
                 line.push_spaces(2);
-                line.push(row.told.style, row.told.word);
-                line.push_spaces(words - row.told.word.len() + 2);
+                line.push(row.told.style, word(row));
+                line.push_spaces(words - word(row).len() + 2);
                 line.push(NAME, &row.server);
                 if row.is_disabled {
                     line.push(DIM, "  (disabled in the client)");

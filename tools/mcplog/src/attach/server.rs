@@ -21,9 +21,22 @@ const COMMANDS: [(&[&str], &[&str]); 2] =
 /// Whose servers of a file that holds those of several projects are meant.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Projects<'a> {
-    /// Those of the project in this directory, and of those above it.
-    Of(&'a Path),
+    /// Those of the project in this directory: of the directory itself, and of those above it up to the root of its
+    /// repository, where the client looks for what it knows of a project.
+    Of {
+        directory: &'a Path,
+        root: &'a Path,
+    },
     All,
+}
+
+impl Projects<'_> {
+    fn has(self, path: &Path) -> bool {
+        match self {
+            Self::Of { directory, root } => directory.starts_with(path) && path.starts_with(root),
+            Self::All => true,
+        }
+    }
 }
 
 /// A server's entry in a file.
@@ -90,10 +103,7 @@ impl Server {
         let key = client.facts().key;
         let mut sections = vec![vec![key.to_owned()]];
         if layout == Layout::NamedAndByProject {
-            let of_project = document.keys(&keys([PROJECTS])).into_iter().filter(|path| match projects {
-                Projects::Of(directory) => directory.starts_with(path),
-                Projects::All => true,
-            });
+            let of_project = document.keys(&keys([PROJECTS])).into_iter().filter(|path| projects.has(Path::new(path)));
             sections.extend(of_project.map(|path| vec![PROJECTS.to_owned(), path, key.to_owned()]));
         }
         let of_section = |section| Self::of_section(document, client, layout, section);

@@ -1,9 +1,10 @@
 //! The user at whose clients these commands look: home, environment, project, and where mcplog remembers.
 //!
-//! Reads the environment, and nothing else.
+//! Reads the environment, and looks where the project's repository begins.
 
 use super::arguments::FilesArgs;
 use super::places::{Platform, Surroundings};
+use super::server::Projects;
 use crate::error::CliError;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,9 @@ use std::path::{Path, PathBuf};
 pub(super) struct User {
     home: PathBuf,
     /// The directory in which the client is used.
-    pub(super) project: PathBuf,
+    project: PathBuf,
+    /// The repository that has it, or itself.
+    project_root: PathBuf,
     /// Where mcplog remembers what it attached, and keeps copies.
     pub(super) state_dir: PathBuf,
 }
@@ -28,7 +31,13 @@ impl User {
             CliError::Failed(format!("no such directory of a project: {}: {error}", project.display()))
         })?;
         let state = absolute("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state"));
-        Ok(Self { home, project, state_dir: state.join("mcplog") })
+        let root = project.ancestors().find(|directory| directory.join(".git").exists()).unwrap_or(&project).to_owned();
+        Ok(Self { home, project, project_root: root, state_dir: state.join("mcplog") })
+    }
+
+    /// The project, for files that hold servers of several.
+    pub(super) fn projects(&self) -> Projects<'_> {
+        Projects::Of { directory: &self.project, root: &self.project_root }
     }
 
     pub(super) fn surroundings(&self) -> Surroundings<'_> {

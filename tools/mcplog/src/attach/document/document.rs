@@ -181,7 +181,7 @@ impl Document {
     }
 
     /// All nodes but some: how deep they lie, what they are, and what they say.
-    fn told(&self, but: Range<usize>) -> impl Iterator<Item = (usize, Kind, bool, &str)> {
+    fn told(&self, but: Range<usize>) -> impl Iterator<Item = (usize, Kind, bool, &str, Option<&Value>)> {
         let mut ends: Vec<usize> = Vec::new();
         (0..self.outline.len()).filter_map(move |index| {
             while ends.last().is_some_and(|end| *end <= index) {
@@ -190,7 +190,8 @@ impl Document {
             let depth = ends.len();
             ends.push(self.outline.below(index).end);
             let node = self.outline.node(index);
-            (!but.contains(&index)).then(|| (depth, node.kind, node.is_special, self.says(node)))
+            let read = self.outline.read(index);
+            (!but.contains(&index)).then(|| (depth, node.kind, node.is_special, self.says(node), read))
         })
     }
 

@@ -1,6 +1,6 @@
-//! Documents by example: what edits do to the text, what is refused, and the clients' own files.
+//! The clients' own files: wrapped and unwrapped, and masked. What the other tests share.
 
-use super::{Document, DocumentError, Format, Step};
+use super::{Document, Format, Step};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -11,11 +11,11 @@ pub(super) fn at(way: &str) -> Vec<Step> {
     steps.map(|step| step.parse().map_or_else(|_| Step::Key(step.to_owned()), Step::Index)).collect()
 }
 
-fn parsed(format: Format, text: &str) -> Document {
+pub(super) fn parsed(format: Format, text: &str) -> Document {
     Document::parse(format, text).unwrap_or_else(|error| panic!("{error} in\n{text}"))
 }
 
-const FILES: [(&str, Format, &str); 11] = [
+pub(super) const FILES: [(&str, Format, &str); 11] = [
     ("claude_desktop_config.json", Format::Json, "mcpServers"),
     ("claude.json", Format::Json, "mcpServers"),
     ("claude-code.mcp.json", Format::Json, "mcpServers"),
@@ -29,12 +29,15 @@ const FILES: [(&str, Format, &str); 11] = [
     ("continue.server.yaml", Format::Yaml, "mcpServers"),
 ];
 
+pub(super) fn client_file(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/attach").join(name)).unwrap()
+}
+
 /// Every entry of every client's file: the document, and the way to the entry.
 fn entries() -> Vec<(Document, Vec<Step>)> {
     let mut entries = Vec::new();
     for (name, format, key) in FILES {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/attach").join(name);
-        let document = parsed(format, &fs::read_to_string(&path).unwrap());
+        let document = parsed(format, &client_file(name));
         let mut sections = vec![at(key)];
         for project in document.keys(&at("projects")) {
             sections.push(vec![Step::Key("projects".to_owned()), Step::Key(project), Step::Key(key.to_owned())]);
@@ -110,16 +113,33 @@ fn every_clients_file_is_byte_equal_after_another_address_and_the_one_from_befor
     assert_eq!(changed_count, 11);
 }
 
-/// All lines that differ hold something of the entry.
-fn assert_touches_only(before: &Document, after: &Document, entry: &[Step]) {
-    let source = before.source(entry).map_or_else(|| before.text().to_owned(), str::to_owned);
-    let prefix = before.text().bytes().zip(after.text().bytes()).take_while(|(own, other)| own == other).count();
-    let suffix = before.text().bytes().rev().zip(after.text().bytes().rev()).take_while(|(own, other)| own == other);
-    let suffix = suffix.count().min(before.text().len() - prefix);
-    if before.source(entry).is_some() {
-        let start = source.as_ptr() as usize;
-        let _ = start;
-        let found = before.text().find(&source).unwrap();
-        assert!(prefix >= found && before.text().len() - suffix <= found + source.len(), "{}", after.text());
+#[test]
+fn no_secret_of_the_clients_files_is_left_in_a_masked_text() {
+    for (document, _) in entries() {
+        let masked = document.masked(&|_| false);
+        for secret in ["hunter2", "5f4dcc", "figd_", "tok_", "abc", "secret\"", "SENTRY", "8080"] {
+            assert!(!masked.contains(secret), "{secret}: {masked}");
+        }
+        assert_eq!(masked.matches('\n').count(), document.text().matches('\n').count());
     }
+}
+
+/// What differs lies within the entry; that of a table of TOML reaches to the next header.
+fn assert_touches_only(before: &Document, after: &Document, entry: &[Step]) {
+    let node = before.outline.node(before.find(entry).unwrap().value());
+    let text = before.text();
+    let end = match before.source(entry) {
+        Some(_) => node.end(),
+        None => text[node.end()..].find("\n[").map_or(text.len(), |end| node.end() + end),
+    };
+    let (same, same_behind) = same_around(text, after.text());
+    assert!(same >= node.start() && text.len() - same_behind <= end, "{}", after.text());
+}
+
+/// How many bytes two texts have in common before and behind what differs.
+pub(super) fn same_around(text: &str, other: &str) -> (usize, usize) {
+    let before = text.bytes().zip(other.bytes()).take_while(|(own, others)| own == others).count();
+    let (rest, others_rest) = (&text.as_bytes()[before..], &other.as_bytes()[before..]);
+    let behind = rest.iter().rev().zip(others_rest.iter().rev()).take_while(|(own, others)| own == others).count();
+    (before, behind)
 }

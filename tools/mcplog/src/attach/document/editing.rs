@@ -43,7 +43,11 @@ impl Document {
     /// As [`set`](Self::set), and where the source doesn't read as a value in that place.
     pub(in crate::attach) fn set_source(&mut self, at: &[Step], source: &str) -> Result<(), DocumentError> {
         let found = self.editable(self.find(at).ok_or(DocumentError::Missing("nothing to replace"))?)?;
-        let range = self.replaceable(found.value())?.range();
+        let mut range = self.replaceable(found.value())?.range();
+        // Nothing behind YAML's `name:`: the blank that `set` put there goes too.
+        if source.is_empty() && self.text[..range.start].ends_with(' ') {
+            range.start -= 1;
+        }
         self.splice(at, vec![Splice::replace(range, source)], |edited| edited.source(at) == Some(source))
     }
 
@@ -111,7 +115,7 @@ impl Document {
             Some(Value::Array(_)) => return Err(DocumentError::Missing("the list has fewer items")),
             _ => return Err(DocumentError::Missing(NOT_A_LIST)),
         };
-        let splices = self.without_front(found.value(), count)?;
+        let splices = self.without_front(&found, count)?;
         let meant = Value::from(items[count..].to_vec());
         self.splice(at, splices, |edited| edited.value(at) == Some(meant))
     }
@@ -128,16 +132,20 @@ impl Document {
             } else if new[added..] == old {
                 self.prepended(index, &new[..added])
             } else if old[removed..] == new[..] {
-                self.without_front(index, removed)
+                self.without_front(found, removed)
             } else {
-                self.other_items(index, new)
+                self.other_items(found, new)
             };
         }
         let source = &self.text[node.range()];
         let written = self.written(self.is_in_brackets(found), value, Some(source), node.start())?;
-        // YAML's `name:` with nothing behind.
-        let written = if node.range().is_empty() { format!(" {written}") } else { written };
-        Ok(vec![Splice::replace(node.range(), written)])
+        let blanks = match node.kind {
+            // YAML's `name:` with nothing behind.
+            _ if node.range().is_empty() => " ",
+            Kind::BlockSequence => self.further_than_name(found),
+            _ => "",
+        };
+        Ok(vec![Splice::replace(node.range(), format!("{blanks}{written}"))])
     }
 
     /// A member that isn't there yet.
@@ -217,7 +225,8 @@ impl Document {
     }
 
     /// A list without its first items.
-    fn without_front(&self, list: usize, count: usize) -> Result<Vec<Splice>, DocumentError> {
+    fn without_front(&self, found: &Found, count: usize) -> Result<Vec<Splice>, DocumentError> {
+        let list = found.value();
         let node = self.replaceable(list)?;
         if count == 0 {
             return Ok(Vec::new());
@@ -227,7 +236,7 @@ impl Document {
         }
         let dash = |item: usize| yaml::dash_before(&self.text, self.outline.node(item).start());
         match self.outline.items(list).nth(count) {
-            None => Ok(vec![Splice::replace(node.range(), "[]")]),
+            None => Ok(vec![self.emptied(found)]),
             Some(next) => match dash(next) {
                 Some(next) => Ok(vec![Splice::cut(node.start()..next)]),
                 None => Err(DocumentError::refused(&self.text, node.start(), "where its items begin is not clear")),
@@ -236,17 +245,30 @@ impl Document {
     }
 
     /// Other items in a list.
-    fn other_items(&self, list: usize, values: &[Value]) -> Result<Vec<Splice>, DocumentError> {
+    fn other_items(&self, found: &Found, values: &[Value]) -> Result<Vec<Splice>, DocumentError> {
+        let list = found.value();
         let node = self.replaceable(list)?;
         let items = self.written_items(list, values)?;
         match node.kind {
             Kind::FlowSequence => Ok(self.flow(list)?.replace(&items)),
-            Kind::BlockSequence if items.is_empty() => Ok(vec![Splice::replace(node.range(), "[]")]),
+            Kind::BlockSequence if items.is_empty() => Ok(vec![self.emptied(found)]),
             Kind::BlockSequence => {
                 Ok(vec![Splice::replace(node.range(), lines::items(&self.text, node.start(), &items))])
             }
             _ => Err(DocumentError::Missing(NOT_A_LIST)),
         }
+    }
+
+    /// No items, where some stood on lines of their own.
+    fn emptied(&self, found: &Found) -> Splice {
+        let range = self.outline.node(found.value()).range();
+        Splice::replace(range, format!("{}[]", self.further_than_name(found)))
+    }
+
+    /// The dashes of YAML's lists may stand below the name that they belong to; nothing else may.
+    fn further_than_name(&self, found: &Found) -> &'static str {
+        let column = |index: usize| place::blanks_to(&self.text, self.outline.node(index).start()).len();
+        if found.name.is_some_and(|name| column(name) >= column(found.value())) { "  " } else { "" }
     }
 
     /// Values in the style of a list's items.

@@ -34,7 +34,7 @@ impl Flow<'_> {
         let behind = self.behind_comments(comma.unwrap_or(last.end));
         let lead = if place::is_first_on_line(self.text, last.start) {
             self.line_like(last.start)
-        } else if self.is_behind_line_comment(comma.unwrap_or(last.end), behind) {
+        } else if self.ends_in_line_comment(comma.unwrap_or(last.end), behind) {
             self.line_within()
         } else {
             self.gap().to_owned()
@@ -111,12 +111,15 @@ impl Flow<'_> {
         let end = comma.unwrap_or(item.end);
         let comma_before = before.filter(|_| comma.is_none()).and_then(|before| self.behind_comma(before.end));
         let mut splices: Vec<_> = comma_before.map(|comma| Splice::cut(comma - 1..comma)).into_iter().collect();
+        if let Some(comma) = comma.filter(|comma| self.has_comment(item.end..*comma)) {
+            return vec![Splice::cut(item.clone()), Splice::cut(comma - 1..comma)];
+        }
         let behind = place::behind_blanks(self.text, end);
         let line_break = place::break_before(self.text, place::line_start(self.text, item.start));
         splices.push(Splice::cut(match line_break.filter(|_| place::is_first_on_line(self.text, item.start)) {
             Some(_) if next.is_some_and(|next| next.start == behind) => item.start..behind,
-            Some(line_break) if self.can_join(before, line_break, end) => line_break..end,
-            Some(_) => item.start..end,
+            Some(line_break) if self.can_join(line_break, end) => line_break..end,
+            Some(_) => item.start..behind,
             None if before.is_some() => self.blanks_before(item.start)..end,
             None => item.start..behind,
         }));
@@ -125,10 +128,11 @@ impl Flow<'_> {
 
     /// Whether what stands behind `end` may move to the end of the line before, where no comment swallows it, and where it
     /// is no comment itself, which would seem to say something else there.
-    fn can_join(&self, before: Option<&Range<usize>>, line_break: usize, end: usize) -> bool {
+    fn can_join(&self, line_break: usize, end: usize) -> bool {
         let behind = place::behind_blanks(self.text, end);
+        let before = self.items.iter().rev().find(|item| item.end <= line_break);
         let from = before.map_or(self.inside.start, |before| before.end);
-        let ends_in_comment = self.has_comment(from..line_break);
+        let ends_in_comment = self.ends_in_line_comment(from, line_break);
         place::is_last_on_line(self.text, end) || !(ends_in_comment || self.is_comment(behind))
     }
 
@@ -157,7 +161,12 @@ impl Flow<'_> {
     fn gap(&self) -> &str {
         let is_dense = match &self.items[..] {
             [first, second, ..] => self.behind_comma(first.end) == Some(second.start),
-            _ => !self.text.contains(['\n', '\r']) && !self.text.contains(": ") && !self.text.contains(", "),
+            _ => {
+                self.comments == Comments::Slashes
+                    && !self.text.contains(['\n', '\r'])
+                    && !self.text.contains(": ")
+                    && !self.text.contains(", ")
+            }
         };
         if is_dense { "" } else { " " }
     }
@@ -195,12 +204,18 @@ impl Flow<'_> {
         }
     }
 
-    fn is_behind_line_comment(&self, from: usize, behind: usize) -> bool {
-        let comment = match self.comments {
-            Comments::Slashes => "//",
-            Comments::Hash => "#",
-        };
-        behind == place::line_end(self.text, behind) && self.text[from..behind].contains(comment)
+    /// Whether a comment that reaches to its line's end ends at `to`; only commas and other comments stand before it.
+    fn ends_in_line_comment(&self, from: usize, to: usize) -> bool {
+        let mut at = from;
+        loop {
+            let is_between = |byte: &u8| byte.is_ascii_whitespace() || *byte == b',';
+            at += self.text[at..to].bytes().take_while(is_between).count();
+            match self.comment_end(at).filter(|end| *end <= to) {
+                Some(end) if end == to => return !self.text[at..].starts_with("/*"),
+                Some(end) => at = end,
+                None => return false,
+            }
+        }
     }
 
     fn is_comment(&self, at: usize) -> bool {

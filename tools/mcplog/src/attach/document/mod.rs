@@ -21,6 +21,14 @@ mod yaml;
 
 #[cfg(test)]
 mod document_tests;
+#[cfg(test)]
+mod editing_tests;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod random_documents;
+#[cfg(test)]
+mod reading_tests;
 
 pub(in crate::attach) use document::Document;
 pub(in crate::attach) use error::DocumentError;

@@ -5,7 +5,7 @@
 
 use super::error::DocumentError;
 use super::outline::{Kind, Outline};
-use super::place::{behind_blanks, is_blank};
+use super::place::{self, is_blank};
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
 use serde_json::{Number, Value};
 use std::ops::Range;
@@ -135,7 +135,7 @@ impl Builder<'_> {
             if style == ScalarStyle::Plain && !is_name && !is_special { plain(says) } else { Value::from(says) };
         let (range, is_unclear) = match style {
             ScalarStyle::Literal | ScalarStyle::Folded => self.block_scalar(range),
-            _ if range.is_empty() => (self.nothing(range.start), false),
+            _ if range.is_empty() => (self.nothing(range.start, is_name), is_name),
             _ => (range, false),
         };
         let index = self.outline.scalar(range.clone(), value);
@@ -154,10 +154,15 @@ impl Builder<'_> {
         if start.starts_with(['|', '>']) { (range.start - start.len()..end, false) } else { (range.start..end, true) }
     }
 
-    /// Nothing at all stands behind its colon, where there is one.
-    fn nothing(&self, at: usize) -> Range<usize> {
-        let colon = behind_blanks(self.text, self.behind);
-        let at = if self.text[colon..].starts_with(':') { colon + 1 } else { at.min(self.behind.max(1)) };
+    /// A value of which nothing is written stands right behind its colon, if it has one.
+    fn nothing(&self, at: usize, is_name: bool) -> Range<usize> {
+        let is_value = !is_name && self.open.last().is_some_and(|open| open.is_mapping);
+        let colon = place::behind_blanks(self.text, self.behind);
+        let at = match is_value {
+            true if self.text[colon..].starts_with(':') => colon + 1,
+            true => self.behind,
+            false => at.max(self.behind),
+        };
         at..at
     }
 
