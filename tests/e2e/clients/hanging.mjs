@@ -1,6 +1,6 @@
 // Some calls of the TypeScript SDK's client to the reference server, which it starts, and one that does not end.
 //
-// Run as `node hanging.mjs CALLS COMMAND...`; says `hanging` when the last call has shown a sign of life, and `closed` when
+// Run as `node hanging.mjs CALLS COMMAND...`; says `hanging` whenever the last call shows a sign of life, and `closed` when
 // the server is gone. What kills it, or what it started, comes from outside.
 
 import { sdk } from "./tap.mjs";
@@ -16,6 +16,5 @@ for (let number = 0; number < Number(calls); number += 1) {
   await client.callTool({ name: "echo", arguments: { message: `call ${number}` } });
 }
 const endless = { name: "trigger-long-running-operation", arguments: { duration: 3600, steps: 36000 } };
-let said = false;
-const onprogress = () => said || (said = true, console.log("hanging"));
+const onprogress = () => console.log("hanging");
 await client.callTool(endless, undefined, { onprogress, timeout: 3_600_000 }).catch(() => {});

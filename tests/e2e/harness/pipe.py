@@ -84,6 +84,7 @@ class Talk:
             "target": store.target_of(method, params),
             "direction": request.side,
             "transport": "stdio",
+            "endpoint": None,
             "bytes_in": request.size,
             "http_status": None,
             "cause": None,

@@ -12,7 +12,7 @@ from harness.processes import HERE, INSTALLED, Failed, fold, run, say
 # As people write it. Where it is started the package is installed, so that nothing is fetched.
 SERVER = ["npx", "-y", "@modelcontextprotocol/server-everything", "stdio"]
 # What the wrapper makes of that.
-NAME = "server-everything"
+NAME = "@modelcontextprotocol/server-everything"
 CLIENT = ("e2e-vscode-typescript", "7.8.9", "vscode")
 EACH_TOOL = 5
 EXPECTED = Counter(

@@ -1,8 +1,9 @@
 """`kill -9` of each party around `mcplog wrap`: no process stays behind, and the rows say what happened.
 
 A client of the TypeScript SDK starts `mcplog wrap -- npx server-everything stdio`, makes some calls, and one that does
-not end. Then it is killed, or the wrapper, or npx, or the server that npx started; and once a client whose server
-ignores all but SIGKILL. All of it at the same time, with one store.
+not end. Then it is killed, or the wrapper, or the server that npx started; or npx alone, behind which the server goes on,
+as it does without a wrapper, until its client is killed; and once a client whose server ignores all but SIGKILL. All of it
+at the same time, with one store.
 """
 
 import os
@@ -14,6 +15,8 @@ from harness.processes import HERE, Failed, Process, fold, say, wait_until
 from scenarios.wrap_fifty import SERVER, place_with_packages
 
 CALLS = 20
+# How many signs of life tell that a server goes on.
+SIGNS = 5
 SECONDS_MAX = 60
 STUBBORN = [sys.executable, str(HERE / "servers/stubborn.py")]
 # Who is killed -> the server's command, and how the call ends that was open: outcome, code, and words of the cause.
@@ -40,6 +43,10 @@ class Scene:
         if self.client.child.poll() is not None:
             raise Failed(f"{self.name}: the client ended with {self.client.child.returncode}:\n{self.client.tail()}")
         return "hanging" in self.client.tail()
+
+    def signs(self):
+        """How often the last call has shown a sign of life."""
+        return self.client.output.read_text().count("hanging")
 
     def everybody(self):
         """The client, the wrapper, and all below it, in that order: the server is the last."""
@@ -111,7 +118,11 @@ def wrap_kills(work, mcplog):
         wait_until("the appender to have looked", window.is_over, SECONDS_MAX)
         for kind, scene in scenes.items():
             os.kill(victim_of(kind, everybody[kind]).pid, signal.SIGKILL)
-            if not kind.startswith("client"):
+            if kind == "launcher":
+                seen = scenes[kind].signs()
+                wait_until("the server to go on", lambda: scenes["launcher"].signs() >= seen + SIGNS, SECONDS_MAX)
+                os.kill(everybody[kind][0].pid, signal.SIGKILL)
+            elif not kind.startswith("client"):
                 wait_until(
                     f"{scene.name}: the client to notice", lambda it=scene: "closed" in it.client.tail(), SECONDS_MAX
                 )
