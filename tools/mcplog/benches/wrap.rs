@@ -44,7 +44,7 @@ fn starts(store: &Path) {
             server.end();
         }
     }
-    let [bare, wrapped] = times.map(|times| quantiles(times));
+    let [bare, wrapped] = times.map(quantiles);
     println!("start to the first answer, {STARTS} of each     p50        p99");
     told("bare", bare);
     told("wrapped", wrapped);
@@ -72,7 +72,7 @@ fn messages(store: &Path) {
             }
         }
     }
-    let [bare, wrapped] = times.map(|times| quantiles(times));
+    let [bare, wrapped] = times.map(quantiles);
     println!("request and answer, {} of each           p50        p99", BLOCKS * CALLS_OF_BLOCK);
     told("bare", bare);
     told("wrapped", wrapped);

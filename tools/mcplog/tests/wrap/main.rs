@@ -54,6 +54,8 @@ fn main() {
             every_signal_reaches_the_server_and_what_it_started_once,
             what_was_ignored_stays_ignored,
             a_stop_stops_both_and_both_go_on,
+            ctrl_c_in_a_terminal_reaches_the_server_once,
+            a_server_that_wants_the_terminal_has_it_in_the_foreground_and_is_told_of_otherwise,
             a_wrapper_whose_parent_ignores_its_children_learns_how_the_server_ended,
         },
         starts::{

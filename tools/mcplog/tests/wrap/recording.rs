@@ -167,7 +167,12 @@ fn troubles(fixture: &Fixture) -> Vec<(Command, &'static str)> {
         wrapper.arg("--").arg(super::fixture::this()).args([SERVER, "answer", "err:end\\x0a", "exit:3"]);
         wrapper
     };
+    let unwritable = fixture.path("unwritable");
+    let unlimited = wrapping(Some(&unwritable));
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -f 0; exec \"$@\"", "sh"]).arg(unlimited.get_program()).args(unlimited.get_args());
     vec![
+        (limited, "unwritable"),
         (wrapping(None), "MCPLOG_DIR"),
         (wrapping(Some(&file)), "file"),
         (wrapping(Some(&file.join("below"))), "below"),

@@ -42,6 +42,12 @@ pub(crate) fn play(script: &[String]) -> ! {
             "flood" => while raw_stdout().write_all(&[b'x'; 4096]).is_ok() {},
             "close-stdin" => rustix::stdio::dup2_stdin(std::io::pipe().unwrap().0).unwrap(),
             "close-out" => rustix::stdio::dup2_stdout(std::io::pipe().unwrap().1).unwrap(),
+            "read-tty" => {
+                let mut terminal = std::fs::File::open("/dev/tty").unwrap();
+                let mut bytes = [0; 64];
+                let count = terminal.read(&mut bytes).unwrap();
+                say(&mut raw_stdout(), &bytes[..count]);
+            }
             "hang" => loop {
                 std::thread::park();
             },
