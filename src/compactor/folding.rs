@@ -3,6 +3,7 @@
 //! Runs on the compactor, which makes it when it takes the role and drops it when the role goes: nothing of it outlives
 //! that. When the database fails, what was not committed is read again from the checkpoints; the logs go on meanwhile.
 
+use super::clean_up::{CleanUp, FailedCleanUp};
 use super::copies::Copies;
 use super::fold_error::FoldError;
 use super::fold_interval::{self, Backlog};
@@ -61,22 +62,6 @@ pub(crate) struct Folding {
     finishing_since: Option<Instant>,
     /// What was said of folding is of before: it is over with the first commit.
     is_trouble_old: bool,
-}
-
-/// A clean-up that failed, and when.
-struct FailedCleanUp {
-    at: Instant,
-    error: RetireError,
-}
-
-/// What a clean-up came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CleanUp {
-    /// It failed, or none was tried.
-    NotNow,
-    /// There is more to do at once.
-    More,
-    Done,
 }
 
 /// What a look came to.

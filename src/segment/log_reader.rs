@@ -14,10 +14,11 @@ use super::folder_listing::FolderListing;
 use super::format::SegmentHeader;
 use super::given_numbers::GivenNumbers;
 use super::log_item::{LogItem, Owner, Waits};
-use super::missing_run::{MissingNext, MissingRun, is_durable_behind};
+use super::missing_run::{MissingNext, MissingRun, expect_there, is_durable_behind};
 use super::next_file::{NextFile, Wanted};
 use super::open_segment::{Came, OpenSegment};
 use super::place::Place;
+use super::read_step::Step;
 use super::reader::{Damage, Stop};
 use super::second_writing::{Bases, FoundAgain, SecondWriting};
 use super::writer_folder::WriterFolder;
@@ -25,8 +26,7 @@ use crate::ground::error::{AtPath, SegmentError};
 use crate::ground::finding::Finding;
 use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::sabotage::{self, Spot};
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Reads one log from a place on.
 #[derive(Debug)]
@@ -51,13 +51,6 @@ pub struct LogReader {
     waits: Option<Waits>,
     /// The folder was read since the writer is dead.
     is_listed_dead: bool,
-}
-
-/// What [`LogReader::next`] hands out, without the record's bytes.
-enum Step {
-    Frame(FoundAgain),
-    FrameAgain(FoundAgain),
-    Item(LogItem<'static>),
 }
 
 impl LogReader {
@@ -452,16 +445,5 @@ impl LogReader {
 
     fn set_place(&mut self, segment: SegmentId, offset: Offset, sequence: Sequence) {
         self.place = Place { segment, offset, sequence };
-    }
-}
-
-/// An error where the segment that was read before numbers that nobody has is gone: segments are retired in their order, so
-/// what came between may have been retired too, before it was listed. Who reads on from the place finds out.
-fn expect_there(before: Option<&Path>) -> Result<(), SegmentError> {
-    match before.map(|path| (path, path.symlink_metadata())) {
-        Some((path, Err(error))) if error.kind() == ErrorKind::NotFound => {
-            Err(SegmentError::Gone { path: path.to_owned() })
-        }
-        _ => Ok(()),
     }
 }
