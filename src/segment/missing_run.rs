@@ -52,6 +52,12 @@ impl MissingRun {
         })
     }
 
+    /// Those that are not there count as missing from now on, though they may still come. The last of them; `None`: they do so
+    /// already.
+    pub(super) fn settle(&mut self) -> Option<Sequence> {
+        (!std::mem::replace(&mut self.is_settled, true)).then_some(self.last)
+    }
+
     /// Whether the numbers may still come from a living writer: a sync failed, so the segment before them gets no seal,
     /// and none of those behind them is durable as long as they are not written again. `behind` are those segments.
     pub(super) fn may_come<'a>(&self, behind: impl IntoIterator<Item = &'a SegmentFile>) -> bool {

@@ -30,6 +30,7 @@ pub(crate) mod file_numbers;
 mod filesystem;
 pub(crate) mod folded_hint;
 pub mod folder_birth;
+pub(crate) mod folder_boot;
 mod folder_listing;
 pub mod folder_lock;
 pub mod format;

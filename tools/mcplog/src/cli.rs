@@ -73,7 +73,11 @@ Examples:
   mcplog logs --session 0197a1c0         one session: the beginning of its id
   mcplog logs -f --errors                what goes wrong from now on
   mcplog logs --outcome cancelled        what clients took back
+  mcplog logs --direction server         what servers asked their clients
   mcplog logs --limit 0 --json | jq -r 'select(.status == \"error\") | .error_msg'
+
+An arrow (←) before the method marks what the server asked: sampling,
+elicitation, roots. Its latency is that of the client, or of its user.
 
 With --follow, new rows come in the order in which they were recorded, each
 once, within a second. It goes on when the proxy is restarted, waits for a store
@@ -97,7 +101,8 @@ Examples:
   mcplog slow --json | jq -r 'select(.id) | [.latency_us, .request_id] | @tsv'
 
 Of equally slow requests, the newest comes first. A subscription lasts as long
-as its client likes, and is never slow.
+as its client likes, and is never slow. What servers ask waits for the client,
+or for its user, and is left out; --direction server shows that alone.
 
 JSON fields: those of `mcplog logs`.")]
     Slow(RequestsArgs),
@@ -116,9 +121,10 @@ line says how all of them ended, whatever --limit shows; docs/counting.md says
 what counts as what. P50, P95 and P99 are latencies that half, 95 % and 99 % did
 not exceed; over more than 4,000 requests they are within 1 % of these. All else
 is exact. Where a proxy stands before several servers, each tool of each of them
-has a line, and ENDPOINT says whose it is.
+has a line, and ENDPOINT says whose it is. SERVER ASKED is what servers asked
+their clients: its latencies are those of clients and their users.
 
-JSON fields: proxy, method, tool, endpoint, calls, errors, timeouts,
+JSON fields: proxy, method, tool, endpoint, direction, calls, errors, timeouts,
 tool_errors, cancelled, probes, redirected, ended, input_required, lost, p50_us,
 p95_us, p99_us, max_us, bytes_in, bytes_out, first_ts, last_ts. Latencies are
 microseconds, null where there is none; times are Unix milliseconds UTC.")]
@@ -231,19 +237,20 @@ Examples:
   mcplog backup -d ./other-data /mnt/backups/other
   mcplog backup ./monday && mcplog logs -d ./monday
 
-The copy is a store of its own: one database that has everything up to a moment
-since the command began, and no log. It is made beside its place, checked,
-synced and then renamed; on Ctrl-C, or where the disk is full, nothing of it is
-left. Nobody who records waits for it. `cp store.db` is no backup: what was
-recorded last lies beside that file for some seconds, and in the log.
+The copy is the store as it was at a moment since the command began: its
+database, the logs that wait to be folded, kept segments and quarantine/. It is
+made beside its place, checked, synced and then renamed; on Ctrl-C, or where the
+disk is full, nothing of it is left. Nobody who records waits for it.
+`cp store.db` is no backup: what was recorded last lies beside that file for
+some seconds, and in the log.
 
 To go back, stop what records, move the old directory away, and put the copy in
-its place. Kept segments and quarantine/ are not copied.
+its place.
 
 Exit codes: 0 done, 1 no copy, 130 interrupted.
 
-JSON fields: dir, began_at, requests, sessions, folded_records, database_bytes,
-quarantine_files.")]
+JSON fields: dir, began_at, requests, sessions, database_bytes, segments,
+log_bytes.")]
     Backup(BackupArgs),
 
     /// Make the database anew: from its rows, from the log, or from what can be read of both

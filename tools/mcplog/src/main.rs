@@ -41,6 +41,11 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<u8, CliError> {
+    // First of all: it has a server to start, and the view looks for the time zone in some dozen directories.
+    let command = match command {
+        Command::Wrap(args) => return Ok(wrap::run(*args)),
+        other => other,
+    };
     let view = View::of_stdout();
     // Colours go away by themselves where nobody would see them (a pipe, NO_COLOR).
     let stdout = || BufWriter::new(anstream::AutoStream::auto(io::stdout().lock()));
@@ -50,7 +55,6 @@ fn run(command: Command) -> Result<u8, CliError> {
             proxy::run(args).map_err(|why| CliError::NotRun(proxy::chain(&why.error), why.format))?;
             Ok(EXIT_OK)
         }
-        Command::Wrap(args) => Ok(wrap::run(*args)),
         // Their work is done when they print, and the exit code says how it went.
         Command::Ingest(args) => finish(Leavable::new(stdout()), |out| command::ingest::run(&args, out)),
         Command::Check(args) => finish(Leavable::new(stdout()), |out| command::check::run(&args, &view, out)),

@@ -22,8 +22,8 @@ const OBJECTS: [(&str, &str, &str); 9] = [
     (
         "mcplog stats",
         "stats",
-        "proxy method tool endpoint calls errors timeouts tool_errors cancelled probes redirected ended input_required lost \
-         p50_us p95_us p99_us max_us bytes_in bytes_out first_ts last_ts",
+        "proxy method tool endpoint direction calls errors timeouts tool_errors cancelled probes redirected ended \
+         input_required lost p50_us p95_us p99_us max_us bytes_in bytes_out first_ts last_ts",
     ),
     (
         "mcplog sessions",

@@ -46,8 +46,10 @@ impl Gauge {
 /// What one observer counted since it started.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Calls that ended, by what they count as: one number for each outcome, in their order.
+    /// Calls of clients that ended, by what they count as: one number for each outcome, in their order.
     by_outcome: [Counter; <Outcome as Code>::ALL.len()],
+    /// Those of servers, likewise.
+    asked_by_outcome: [Counter; <Outcome as Code>::ALL.len()],
     /// Requests beyond what one exchange may hold: they pass, but have no row of their own.
     pub requests_unrecorded: Counter,
     /// Notifications and responses of clients that the server refused, or that did not get there: they have no row.
@@ -67,9 +69,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// One more call ended so.
-    pub fn count(&self, outcome: Outcome) {
-        self.by_outcome[place(outcome)].add(1);
+    /// One more call of that direction ended so.
+    pub fn count(&self, direction: Direction, outcome: Outcome) {
+        let by_outcome = match direction {
+            Direction::Client => &self.by_outcome,
+            Direction::Server => &self.asked_by_outcome,
+        };
+        by_outcome[place(outcome)].add(1);
     }
 
     /// The calls of that direction that wait for their response.
@@ -80,12 +86,17 @@ impl Counts {
         }
     }
 
-    /// How many calls ended so.
+    /// How many calls of clients ended so.
     pub fn with_outcome(&self, outcome: Outcome) -> u64 {
         self.by_outcome[place(outcome)].get()
     }
 
-    /// How many calls ended with that status.
+    /// How many calls of servers ended so.
+    pub fn asked_with_outcome(&self, outcome: Outcome) -> u64 {
+        self.asked_by_outcome[place(outcome)].get()
+    }
+
+    /// How many calls of clients ended with that status.
     pub fn with_status(&self, status: Status) -> u64 {
         let outcomes = Outcome::ALL.iter().filter(|outcome| outcome.status() == status);
         outcomes.map(|outcome| self.with_outcome(*outcome)).sum()

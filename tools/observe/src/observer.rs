@@ -6,9 +6,10 @@
 use crate::activity::Activity;
 use crate::arrival::Arrival;
 use crate::budget::Budget;
-use crate::calls::{ANSWER_LIMIT, Asked, Call, CallIndex, Facts, Happening, Origin, Owner};
+use crate::calls::{ANSWER_LIMIT, Answer, Asked, Call, CallIndex, Facts, Happening, Origin, Owner, Response};
 use crate::clock::Clock;
 use crate::counts::Counts;
+use crate::read::{Message, RpcId};
 use crate::recording::{AtomicPhase, Phase, Recording};
 use crate::schema::SchemaQueue;
 use crate::session::{KnownSessions, Postponed, Sessions};
@@ -152,6 +153,20 @@ impl Observer {
         let call = Arc::new(Call::begin(&self.recording, origin, facts));
         self.asked.insert(&call, self.recording.clock.now());
         call
+    }
+
+    /// A client answers what its server asked, if it did.
+    pub(crate) fn answer_asked(&self, origin: &Origin, id: &RpcId, message: &Message) {
+        if let Some(call) = self.asked.find(&Owner::asked(origin), id) {
+            let response = Response::default();
+            let answer = Answer { message, payload: None, response: &response };
+            self.tell_asked(&call, &Happening::Answered(answer));
+        }
+    }
+
+    /// That client is back, or goes on listening, on that stream: it may answer what it was asked before.
+    pub(crate) fn client_listens(&self, owner: &Owner, stream: &Arc<Activity>) {
+        self.tell_all_asked(Some(owner), &Happening::ClientBack(stream, ANSWER_LIMIT));
     }
 
     /// Tells a call of a server what happens now.

@@ -1,11 +1,11 @@
 //! What comes before the first store was tried: held in memory, as far as there is room.
 //!
 //! Called from whoever records while there is no store, and by the keeper; a lock is taken only then. Events borrow what they
-//! say, so they are held as the records that they become. Sessions and schema versions need not be: who records them offers
-//! them again until they are taken.
+//! say, so they are held as the records that they become. Schema versions need not be: who records them offers them again, and
+//! waits for what is on record.
 
 use mcplog::record::Record;
-use mcplog::{Event, SessionClosed};
+use mcplog::{Event, Session, SessionClosed};
 use parking_lot::Mutex;
 
 /// How much is held, in bytes: what passes in the time that opening a store takes is a handful of calls.
@@ -46,7 +46,7 @@ impl Early {
     pub(super) fn hold(&self, event: &Event<'_>) -> Held {
         let mut held = self.0.lock();
         let Some(records) = &mut *held else { return Held::Over };
-        if !matches!(event, Event::Request(_) | Event::SessionClosed(_)) {
+        if matches!(event, Event::SchemaVersion(_)) {
             return Held::Full;
         }
         let mut payload = Vec::new();
@@ -76,6 +76,14 @@ fn hand_over(payload: &[u8], mut take: impl FnMut(Event<'_>) -> bool) -> bool {
             (request.session_id, request.retry_of) = (session_id.as_deref(), retry_of.as_deref());
             take(request.into())
         }
+        Ok(Record::Session(record)) => {
+            let session_id = record.session_id.text();
+            let mut session = Session::new(&session_id, record.started_at, record.proxy);
+            (session.client_name, session.client_version) = (record.client_name, record.client_version);
+            (session.client_platform, session.protocol_version) = (record.client_platform, record.protocol_version);
+            (session.derived, session.noise_lines) = (record.derived, record.noise_lines);
+            take(session.into())
+        }
         Ok(Record::SessionClosed(closed)) => {
             take(SessionClosed::new(&closed.session_id.text(), closed.ended_at).into())
         }
@@ -88,7 +96,7 @@ fn hand_over(payload: &[u8], mut take: impl FnMut(Event<'_>) -> bool) -> bool {
 mod tests {
     use super::*;
     use mcplog::event::{Direction, Outcome, Transport};
-    use mcplog::{Request, SchemaVersion, Session, Status};
+    use mcplog::{Request, SchemaVersion, Status};
 
     #[test]
     fn what_is_held_comes_out_as_it_came_in_once() {
@@ -102,13 +110,21 @@ mod tests {
         full.transport = Some(Transport::Stdio);
         full.direction = Some(Direction::Server);
         full.cause = Some("exit code 3: \u{1b}[31m");
-        let events: [Event<'_>; 3] =
-            [full.into(), Request::new("by hand", 1, "p", "ping").into(), SessionClosed::new("a session", 2).into()];
+        let mut session = Session::new("a session", 1, "p");
+        (session.client_name, session.client_version) = (Some("c"), Some("1"));
+        (session.client_platform, session.protocol_version) = (Some("claude"), Some("2025-06-18"));
+        (session.derived, session.noise_lines) = (true, Some(7));
+        let events: [Event<'_>; 4] = [
+            session.into(),
+            full.into(),
+            Request::new("by hand", 1, "p", "ping").into(),
+            SessionClosed::new("a session", 2).into(),
+        ];
         let early = Early::some();
         assert!(events.iter().all(|event| early.hold(event) == Held::Yes));
         let mut taken = 0;
         assert_eq!(early.end(|event| (event == events[taken], taken += 1).0), 0);
-        assert_eq!(taken, 3);
+        assert_eq!(taken, 4);
         assert_eq!(early.hold(&events[0]), Held::Over);
         assert_eq!(early.end(|_| panic!("it was handed over already")), 0);
     }
@@ -116,7 +132,6 @@ mod tests {
     #[test]
     fn what_finds_no_room_and_what_is_offered_again_is_not_held() {
         let early = Early::some();
-        assert_eq!(early.hold(&Session::new("s", 1, "p").into()), Held::Full);
         assert_eq!(early.hold(&SchemaVersion::new(1, "p", "u", "tools/list", "{}", "h").into()), Held::Full);
         let target = "x".repeat(1000);
         let mut request = Request::new("id", 1, "p", "resources/read");

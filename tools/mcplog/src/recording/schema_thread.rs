@@ -70,6 +70,11 @@ impl SchemaThread {
         self.shared.changed.notify_one();
     }
 
+    /// Whether results wait to be looked at.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.shared.state.lock().results.is_empty()
+    }
+
     /// Ends the thread after what is queued. Blocks for as long as that takes.
     pub(crate) fn stop(&self) {
         self.shared.state.lock().is_stopped = true;

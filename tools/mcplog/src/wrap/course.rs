@@ -178,7 +178,8 @@ mod tests {
         use Happening::{ClientGone, InputEnded, StopAsked};
         let gone = [(GRACE, Some(Deed::Terminate)), (2 * GRACE, Some(Deed::Kill))];
         let told = [(STOPPED, Some(Deed::Kill))];
-        let table: [(&[Happening], &[(Duration, Option<Deed>)]); 7] = [
+        type Row<'a> = (&'a [Happening], &'a [(Duration, Option<Deed>)]);
+        let table: [Row<'_>; 7] = [
             (&[], &[]),
             (&[InputEnded], &[]),
             (&[StopAsked], &[]),

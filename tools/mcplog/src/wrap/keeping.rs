@@ -10,10 +10,14 @@ use mcplog_observe::{Counts, Observer, Pipe, Sink, Surroundings, SystemClock};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 /// How long the end may take: what was recorded is in the log by then, and whoever folds next folds the rest.
 const SHUTDOWN: Duration = Duration::from_millis(200);
+/// How long the end may wait for what is on record of schemas, where a server ended before that was read. Without it, what
+/// that server offers may be recorded as if it were new, or not at all.
+const LEARNING: Duration = Duration::from_millis(500);
 /// How many events may wait for the log: 4 MiB, where a proxy has 64. One server is in front of it, and the machine may have
 /// dozens of these.
 const CHANNEL_EVENTS: usize = 16 * 1024;
@@ -23,6 +27,8 @@ pub(super) struct Keeping {
     observer: Arc<Observer>,
     schema: Arc<SchemaThread>,
     keeper: StoreKeeper,
+    /// Somebody said what is on record of schemas.
+    learned: Receiver<()>,
     words: Arc<Words>,
 }
 
@@ -69,14 +75,18 @@ impl Keeping {
         config.program = Some("mcplog wrap".to_owned());
         config.limit_database_by_disk = true;
         config.channel_events = CHANNEL_EVENTS;
-        let (learner, told) = (schema.clone(), words.clone());
+        let (learner, told, (knows, learned)) = (schema.clone(), words.clone(), sync_channel(1));
         let learners = Learners {
-            schemas: Box::new(move |known| learner.learn(known)),
+            schemas: Box::new(move |known| {
+                learner.learn(known);
+                // It matters once.
+                let _ = knows.try_send(());
+            }),
             sessions: None,
             numbers: Box::new(move |numbers| tell(&told, numbers)),
         };
         let keeper = StoreKeeper::start(config, switch, false, name, learners)?;
-        Ok(Self { observer, schema, keeper, words: words.clone() })
+        Ok(Self { observer, schema, keeper, learned, words: words.clone() })
     }
 
     /// What observes the server.
@@ -87,6 +97,9 @@ impl Keeping {
     /// Has everything recorded that was observed, within a fraction of a second.
     pub(super) fn end(self) {
         self.observer.finish();
+        if self.schema.is_waiting() {
+            let _ = self.learned.recv_timeout(LEARNING);
+        }
         self.schema.stop();
         let ending = self.keeper.stop(SHUTDOWN);
         let lost = ending.missed + ending.ended.dropped;

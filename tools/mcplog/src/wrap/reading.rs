@@ -88,3 +88,36 @@ impl Readers {
 fn unwound(action: impl FnOnce()) -> bool {
     catch_unwind(AssertUnwindSafe(action)).is_err()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mcplog_observe::{Counts, Nowhere, Observer, SchemaQueue, SchemaResult, Surroundings, SystemClock};
+
+    struct NoSchema;
+
+    impl SchemaQueue for NoSchema {
+        fn offer(&self, _result: SchemaResult) {}
+    }
+
+    #[test]
+    fn after_a_panic_everything_passes_unread_and_nothing_panics_again() {
+        let observer = Observer::new(Surroundings {
+            proxy: "p".into(),
+            sink: Arc::new(Nowhere),
+            schema: Arc::new(NoSchema),
+            counts: Arc::new(Counts::default()),
+            clock: Arc::new(SystemClock),
+            session_idle_ms: 0,
+        });
+        let reading = Reading::new(Some(Pipe::begin(&observer)), Arc::new(Words::new(true)));
+        reading.show(Side::Client, b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n");
+        assert_eq!(observer.open_calls(), 1, "it is read along");
+        reading.guarded(|_| panic!("a fault"));
+        reading.show(Side::Client, b"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"ping\"}\n");
+        assert_eq!(observer.open_calls(), 1, "it is not read any more");
+        reading.guarded(|_| panic!("it is not called"));
+        reading.finish(Side::Client);
+        reading.server_gone("exit code 0");
+    }
+}

@@ -97,7 +97,8 @@ fn last_command(line: &str) -> Vec<String> {
     let spaced = line.replace("&&", " && ").replace(';', " ; ").replace('|', " | ");
     let words = shlex::split(&spaced).unwrap_or_else(|| spaced.split_whitespace().map(str::to_owned).collect());
     let is_between = |word: &String| matches!(word.as_str(), "&&" | ";" | "|");
-    let last = words.split(is_between).filter(|command| !command.is_empty()).last().unwrap_or_default();
+    let mut commands = words.split(is_between);
+    let last = commands.rfind(|command| !command.is_empty()).unwrap_or_default();
     last.iter().skip_while(|word| is_setting(word)).cloned().collect()
 }
 

@@ -80,7 +80,7 @@ impl<'a> Ended<'a> {
         let mut request = self.request(request_id, session.as_deref(), remembered.as_deref(), &verdict);
         let made_by = self.made_by(&verdict).map(|call| call.hyphenated().to_string());
         request.retry_of = made_by.as_deref();
-        self.recording.counts.count(request.counts_as());
+        self.recording.counts.count(self.facts.direction, request.counts_as());
         let is_taken = self.recording.sink.record(request.into());
         if is_taken && let Some(session) = &session {
             // Not before: where this was refused, so would that be, and count as lost too.

@@ -1,21 +1,21 @@
-//! What the server asks its client in a response, and what the client answers in a request.
+//! What the server asks its client in a response, and what becomes of that when the response ends.
 //!
 //! Runs inside the tasks that pass the bodies on. The rules are in `docs/matching.md`.
 
 use super::exchange::{ACCEPTED, Exchange, State};
 use crate::activity::Activity;
 use crate::arrival::Arrival;
-use crate::calls::{ANSWER_LIMIT, Answer, Breakdown, Facts, Happening, Origin, Owner, Response};
+use crate::calls::{Breakdown, Facts, Happening, Origin, Owner};
 use crate::read::{Message, RpcId};
 use crate::recording::Phase;
 use crate::streams::Stream;
 use mcplog::event::Transport;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long a client may take to answer, after the stream on which it was asked has ended otherwise than by itself, and while
-/// it listens on no other: it may be asking its user.
+/// How long a client may take to answer after the stream on which it was asked has ended without its doing, while it listens
+/// on no other: it may be asking its user.
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(300);
 
 impl Exchange {
@@ -53,26 +53,12 @@ impl Exchange {
         }
     }
 
-    /// The client answers what the server asked, if it did.
-    pub(super) fn on_client_response(&self, id: &RpcId, message: &Message) {
-        if let Some(call) = self.observer.asked.find(&Owner::asked(&self.origin), id) {
-            let response = Response::default();
-            let answer = Answer { message, payload: None, response: &response };
-            self.observer.tell_asked(&call, &Happening::Answered(answer));
-        }
-    }
-
     /// The server takes back what it asked, if it did.
     pub(super) fn on_server_cancelled(&self, id: &RpcId) {
         let owner = Owner::asked(&self.asking_origin(&self.state.lock()));
         if let Some(call) = self.observer.asked.latest(&owner, id) {
             self.observer.tell_asked(&call, &Happening::Cancelled);
         }
-    }
-
-    /// The client is back, or goes on listening: it may answer what it was asked before.
-    pub(super) fn on_listening(&self, heard: &Arc<Activity>) {
-        self.observer.tell_all_asked(Some(&Owner::asked(&self.origin)), &back_on(heard));
     }
 
     /// A stream on which the server asked is over.
@@ -84,7 +70,7 @@ impl Exchange {
         if let Some(session) = self.origin.session.as_ref().or(session)
             && let Some(other) = observer.streams.listening(session)
         {
-            observer.tell_all_asked(Some(&Owner::Session(session.clone())), &back_on(&other));
+            observer.client_listens(&Owner::Session(session.clone()), &other);
         }
         if self.recording().phase.has_reached(Phase::Draining) {
             observer.tell_all_asked(None, &Happening::Draining);
@@ -103,20 +89,6 @@ impl Exchange {
         }
     }
 
-    /// When the upstream's time is over that was to be over then: nobody is silent while the client owes an answer.
-    pub(super) fn without_client(&self, due: Instant) -> Instant {
-        let now = self.recording().clock.now();
-        if due > now {
-            return due;
-        }
-        let listening = self.origin.session.as_ref().and_then(|session| self.observer.streams.listening(session));
-        let streams = || self.heard.get().into_iter().chain(&listening);
-        if streams().any(|stream| stream.is_owed()) {
-            return now + self.time_limit;
-        }
-        streams().map(|stream| stream.settled_at() + self.time_limit).fold(due, Instant::max)
-    }
-
     /// Which way the requests come that the response brings: in its session, or in the one that begins with it.
     fn asking_origin(&self, state: &State) -> Origin {
         let mut origin = self.origin.clone();
@@ -133,9 +105,4 @@ impl Exchange {
         let is_replayed = stream.is_some_and(|stream| stream.has_asked(self.event.load(Ordering::Relaxed), id));
         is_replayed || self.observer.asked.latest(&Owner::asked(origin), id).is_some()
     }
-}
-
-/// The client listens on that stream.
-fn back_on(heard: &Arc<Activity>) -> Happening<'_> {
-    Happening::ClientBack(heard, ANSWER_LIMIT)
 }

@@ -6,6 +6,7 @@
 use super::head::{RequestHead, ResponseHead, Verb, bounded, decoded, event_id};
 use super::membership;
 use super::own_calls::OwnCalls;
+use super::patience;
 use crate::activity::Activity;
 use crate::arrival::Arrival;
 use crate::budget::Budget;
@@ -197,7 +198,13 @@ impl Exchange {
         };
         drop(state);
         let active = self.arrival.at + Duration::from_millis(self.active_ms.load(Ordering::Relaxed));
-        is_waiting.then(|| self.without_client(active + self.time_limit))
+        let due = active + self.time_limit;
+        let now = self.recording().clock.now();
+        let is_over = is_waiting && due <= now;
+        let listening = self.origin.session.as_ref().filter(|_| is_over);
+        let listening = listening.and_then(|session| self.observer.streams.listening(session));
+        let asking = self.heard.get().into_iter().chain(&listening);
+        is_waiting.then(|| if is_over { patience::extended(due, asking, now, self.time_limit) } else { due })
     }
 
     /// A message that the client sends was read.
@@ -213,7 +220,7 @@ impl Exchange {
             }
             Kind::Response(id) => {
                 self.told.fetch_add(1, Ordering::Relaxed);
-                id.iter().for_each(|id| self.on_client_response(id, message));
+                id.iter().for_each(|id| self.observer.answer_asked(&self.origin, id, message));
             }
             Kind::Other => {}
         }
@@ -330,7 +337,7 @@ impl Exchange {
             streams.listen(session, heard);
             observer.tell_all(Some(session), &Happening::Listening(heard, self.time_limit));
         }
-        self.on_listening(heard);
+        observer.client_listens(&Owner::asked(&self.origin), heard);
         let Some(event) = self.resumes else { return };
         let back = Happening::ClientBack(heard, self.time_limit);
         state.stream = streams.find(&self.way(), event);

@@ -13,6 +13,7 @@ mod head;
 mod limits;
 mod membership;
 mod own_calls;
+mod patience;
 mod request_reader;
 mod response_reader;
 mod unanswered;

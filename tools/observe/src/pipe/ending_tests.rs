@@ -2,10 +2,13 @@
 
 use super::fixture::Piped;
 use super::{Pipe, Side};
+use crate::calls::{ASKED_OF_ONE_MAX, INDEX_BYTES_MAX};
+use crate::read::TOKEN_BYTES_MAX;
 use crate::testing::{Seen, Surrounded, stories};
 use mcplog::Status;
-use mcplog::event::{NAME_BYTES_MAX, Outcome};
-use std::sync::Arc;
+use mcplog::event::{Direction, NAME_BYTES_MAX, Outcome};
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}"#;
 const LISTEN: &str = r#"{"jsonrpc":"2.0","id":2,"method":"subscriptions/listen"}"#;
@@ -85,8 +88,8 @@ enum Step {
     GiveUp,
 }
 
-/// In whatever order the parties and the observer end, and whatever still passes: each request is one row, and the first reason
-/// counts. The session is closed once there is an end of the process, and never before.
+/// In whatever order the parties and the observer end, and whatever still passes: each request is one row, and the
+/// first reason counts. The session is closed once there is an end of the process, and never before.
 #[test]
 fn in_every_order_of_ends_each_call_has_one_row_and_the_session_one_end() {
     use Step::{Answer, Ask, Cancel, ClientEnd, ClientGone, GiveUp, ServerEnd, ServerGone, Stop};
@@ -167,4 +170,74 @@ fn the_end_of_one_server_is_nothing_to_another() {
     readers[1][1].push(format!("{RESULT}\n").as_bytes());
     let sessions: Vec<_> = around.seen().into_iter().map(|row| row.session.unwrap()).collect();
     assert_eq!(sessions, pipes.map(|pipe| pipe.session_id().to_owned()));
+}
+
+/// A server that asks without end has a row for each request, and is nothing to what the client asks. A client that is
+/// never answered has rows up to a limit, and what passes beyond is counted.
+#[test]
+fn neither_side_fills_memory_with_what_is_never_answered() {
+    const ASKED: usize = 1000;
+    let mut piped = Piped::new();
+    piped.client(CALL);
+    let ask = |id: usize| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+    (0..ASKED).for_each(|id| piped.server(ask(id)));
+    assert!(piped.rows().iter().all(|row| row.code.as_deref() == Some("displaced")));
+    assert_eq!(piped.rows().len(), ASKED - ASKED_OF_ONE_MAX);
+    piped.server(RESULT);
+    assert_eq!(piped.rows().last().and_then(|row| row.outcome), Some(Outcome::Ok));
+    piped.pipe.on_server_gone(CAUSE);
+    assert_eq!(piped.rows().len(), ASKED + 1);
+
+    let mut piped = Piped::new();
+    let long = "x".repeat(TOKEN_BYTES_MAX - 2);
+    let call =
+        |id: usize| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{long}"}}}}"#);
+    let requests = 2 * INDEX_BYTES_MAX / TOKEN_BYTES_MAX;
+    (0..requests).for_each(|id| piped.client(call(id)));
+    let recording = piped.around.observer.recording.clone();
+    piped.pipe.on_server_gone(CAUSE);
+    let unrecorded = usize::try_from(recording.counts.requests_unrecorded.get()).unwrap();
+    assert_eq!(piped.rows().len() + unrecorded, requests);
+    assert!((requests / 3..requests / 2 + 1).contains(&piped.rows().len()), "{unrecorded} of {requests}");
+}
+
+/// Both streams and the end of the process are on threads of their own.
+#[test]
+fn on_threads_of_their_own_the_streams_and_the_end_make_one_row_for_each_request() {
+    const REQUESTS: usize = 300;
+    for gone_after in [0, 1, REQUESTS / 2, REQUESTS] {
+        let around = Surrounded::new();
+        let pipe = Pipe::begin(&around.observer);
+        let [mut client, mut server] = [Side::Client, Side::Server].map(|side| pipe.reader(side));
+        let (asked, answered) = (mpsc::channel(), mpsc::channel());
+        thread::scope(|scope| {
+            let to_server = asked.0;
+            scope.spawn(move || {
+                for id in 0..REQUESTS {
+                    client.push(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"ping\"}}\n").as_bytes());
+                    let _ = to_server.send(id);
+                }
+            });
+            let to_end = answered.0;
+            scope.spawn(move || {
+                for id in asked.1 {
+                    server.push(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{}}}}\n").as_bytes());
+                    server.push(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"roots/list\"}}\n").as_bytes());
+                    let _ = to_end.send(());
+                }
+            });
+            answered.1.iter().take(gone_after).for_each(drop);
+            pipe.on_server_gone(CAUSE);
+        });
+        drop(pipe);
+        let rows = around.into_seen();
+        let of = |direction: Direction| rows.iter().filter(move |row| row.direction == Some(direction));
+        assert_eq!((of(Direction::Client).count(), of(Direction::Server).count()), (REQUESTS, REQUESTS));
+        let answered = of(Direction::Client).filter(|row| row.outcome == Some(Outcome::Ok)).count();
+        assert!(answered >= gone_after, "{answered} of {gone_after}");
+        let codes = ["server_exited", "displaced"];
+        let has_failed = |row: &&Seen| row.code.as_deref().is_some_and(|code| codes.contains(&code));
+        assert!(of(Direction::Server).all(|row| has_failed(&row)));
+        assert!(of(Direction::Client).filter(|row| row.outcome != Some(Outcome::Ok)).all(|row| has_failed(&row)));
+    }
 }

@@ -1,4 +1,5 @@
-//! The rules of a pipe in plain words, over whole lines that `serde_json` reads. Tests hold what was recorded against them.
+//! The rules of a pipe in plain words, over whole lines that `serde_json` reads. Tests hold what was recorded against
+//! them.
 
 use super::Side;
 use mcplog::event::{Direction, Outcome};

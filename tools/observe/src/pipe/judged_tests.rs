@@ -119,8 +119,8 @@ fn judged(talk: &[Step]) -> Recorded {
     judge.verdict()
 }
 
-/// What is recorded of it, in pieces of those lengths. A line is there when its turn comes, and of that side's next one as much
-/// as the cuts say, short of its end.
+/// What is recorded of it, in pieces of those lengths. A line is there when its turn comes, and of that side's next one
+/// as much as the cuts say, short of its end.
 fn recorded(talk: &[Step], cuts: &[usize], planted: Planted) -> Recorded {
     let mut cuts = cuts.iter().copied().cycle();
     let mut piped = Piped::new();

@@ -1,7 +1,8 @@
 //! Cuts a stream into lines, and reads the message, or the batch of them, that each line is.
 //!
-//! Runs where the bytes pass; it must not do I/O or fail. A line of any length is read in bounded memory. What it brings
-//! counts once the line is whole, and what one line is spoils no other: at each line feed the reading begins anew.
+//! Runs where the bytes pass; it must not do I/O or fail. A line of any length is read in bounded memory. What it
+//! brings counts once the line is whole, and what one line is spoils no other: at each line feed the reading begins
+//! anew.
 
 use super::batch::Batch;
 use super::text::Text;
@@ -27,7 +28,8 @@ pub(super) enum LineEnd<'l> {
     GoesOn,
     /// Its line feed came, or its stream ended behind it.
     Whole,
-    /// It was not read to its end, since there was no room. With the message that the reading stopped in, if it did in one.
+    /// It was not read to its end, since there was no room. With the message that the reading stopped in, if it did in
+    /// one.
     Unread(Option<&'l Message>),
     /// Its stream ended within it. With the message that it stopped in, if it did in one.
     BrokenOff(Option<&'l Message>),

@@ -9,8 +9,8 @@ use mcplog::event::{Direction, Note, Notes, Outcome};
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const PONG: &str = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
 
-/// How many lines of noise a line is on the server's standard output, when a call with the id 1 is open; and whether it is that
-/// call's answer.
+/// How many lines of noise a line is on the server's standard output, when a call with the id 1 is open; and whether it
+/// is that call's answer.
 fn judged(line: &[u8]) -> (u64, bool) {
     let mut piped = Piped::new();
     piped.client(PING);

@@ -1,7 +1,8 @@
-//! A server that its client starts, and the two streams between them: each message is a line, and requests go both ways.
+//! A server that its client starts, and the two streams between them: each message is a line, and requests go both
+//! ways.
 //!
-//! Runs inside whatever passes the bytes on. It knows no process and no file: bytes come in as they pass, and who passes them
-//! on says when either party is gone.
+//! Runs inside whatever passes the bytes on. It knows no process and no file: bytes come in as they pass, and who
+//! passes them on says when either party is gone.
 
 mod batch;
 mod limits;

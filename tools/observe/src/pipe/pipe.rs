@@ -1,7 +1,7 @@
 //! One server that its client started: the messages of both, and the calls that they are.
 //!
-//! Shared by the readers of both streams and by whoever knows when a party is gone. A request is registered here before its
-//! line is passed on, so that no answer overtakes it. It must not do I/O or wait.
+//! Shared by the readers of both streams and by whoever knows when a party is gone. A request is registered here before
+//! its line is passed on, so that no answer overtakes it. It must not do I/O or wait.
 
 use super::line::{Line, LineEnd, LineReader};
 use super::noise::{Noise, NoiseCount};
@@ -20,8 +20,8 @@ const CONNECTION: u64 = 0;
 
 /// A server that its client started, as one process: what passes between them.
 ///
-/// The process is the session of all its calls; the session's id is made up. Dropping the last of a pipe and its readers ends
-/// what is open.
+/// The process is the session of all its calls; the session's id is made up. Dropping the last of a pipe and its
+/// readers ends what is open.
 pub struct Pipe {
     observer: Arc<Observer>,
     origin: Origin,
@@ -49,8 +49,8 @@ impl Pipe {
         Arc::new(Self { observer: observer.clone(), origin, session, noise, ended })
     }
 
-    /// What stands for the address of a server that has none, where a version of what it offers is recorded: its name, and
-    /// nothing of its command, which may hold secrets. For [`SchemaWatch::new`](crate::SchemaWatch::new).
+    /// What stands for the address of a server that has none, where a version of what it offers is recorded: its name,
+    /// and nothing of its command, which may hold secrets. For [`SchemaWatch::new`](crate::SchemaWatch::new).
     pub fn url_of(server_name: &str) -> String {
         format!("stdio:{server_name}")
     }
@@ -65,12 +65,12 @@ impl Pipe {
         self.noise.get()
     }
 
-    /// The server is gone, and all that it wrote was read. Calls that are open, of either side, have failed: the cause says with
-    /// which exit code or signal it ended, and may hold the last words that it printed as its errors. It is recorded, and what
-    /// is too long of it is cut. The session is over.
+    /// The server is gone, and all that it wrote was read. Calls that are open, of either side, have failed: the cause
+    /// says with which exit code or signal it ended, and may hold the last words that it printed as its errors. It is
+    /// recorded, and what is too long of it is cut. The session is over.
     ///
-    /// Where the client closed its end before, and the server ended in good order because of that, the client gave up on what
-    /// is open: [`Pipe::on_client_gone`] goes first then. The first that is said counts.
+    /// Where the client closed its end before, and the server ended in good order because of that, the client gave up
+    /// on what is open: [`Pipe::on_client_gone`] goes first then. The first that is said counts.
     pub fn on_server_gone(&self, cause: &str) {
         let is_stopping = self.recording().phase.has_reached(Phase::Stopping);
         let failure = if is_stopping { Failure::ProxyShutdown } else { Failure::ServerExited };
@@ -78,8 +78,8 @@ impl Pipe {
         self.close();
     }
 
-    /// The client is gone: it takes no more answers. Calls that are open, of either side, have failed. That a client sends
-    /// nothing more is no reason to call this: it may wait for what it asked.
+    /// The client is gone: it takes no more answers. Calls that are open, of either side, have failed. That a client
+    /// sends nothing more is no reason to call this: it may wait for what it asked.
     pub fn on_client_gone(&self) {
         self.end_calls(self.client_gone());
     }
@@ -112,8 +112,8 @@ impl Pipe {
         }
     }
 
-    /// Says whether it is a message. Servers print lines for their logs that have an `id`, a `method`, or both: what a server
-    /// asks or tells must say that it is JSON-RPC. An answer is known by its call.
+    /// Says whether it is a message. Servers print lines for their logs that have an `id`, a `method`, or both: what a
+    /// server asks or tells must say that it is JSON-RPC. An answer is known by its call.
     fn on_message(&self, side: Side, message: &Message, payload: Option<&[u8]>) -> bool {
         let is_said_to_be = side == Side::Client || message.raw(Slot::JsonRpc).is_some();
         match kind(message) {
@@ -140,8 +140,8 @@ impl Pipe {
         }
     }
 
-    /// The stream ended within that. A request that is known to be one is a call, and no answer comes. Says whether it is a
-    /// message, as far as it came.
+    /// The stream ended within that. A request that is known to be one is a call, and no answer comes. Says whether it
+    /// is a message, as far as it came.
     fn on_broken_off(&self, side: Side, message: &Message) -> bool {
         if side == Side::Server && message.raw(Slot::JsonRpc).is_none() {
             return false;

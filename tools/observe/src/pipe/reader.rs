@@ -22,15 +22,15 @@ impl Pipe {
 }
 
 impl PipeReader {
-    /// Reads the next bytes, in pieces of any size. To be called before they are passed on, so that no answer overtakes its
-    /// request.
+    /// Reads the next bytes, in pieces of any size. To be called before they are passed on, so that no answer overtakes
+    /// its request.
     pub fn push(&mut self, bytes: &[u8]) {
         let Self { pipe, side, lines } = self;
         lines.push(bytes, || pipe.wants_text(*side), |line| pipe.on_line(*side, &line));
     }
 
-    /// The stream is over: that side sends nothing more. Its last line counts without a line feed, too. Calls stay open: who
-    /// sends no more may still read. A reader that is dropped is finished as well.
+    /// The stream is over: that side sends nothing more. Its last line counts without a line feed, too. Calls stay
+    /// open: who sends no more may still read. A reader that is dropped is finished as well.
     pub fn finish(self) {
         drop(self);
     }

@@ -1,8 +1,8 @@
 //! The session that a server's process is: who its client is, and what the store is told of it.
 //!
-//! Called by those who pass bytes on; a short critical section, and none once the client is known. The process is one session,
-//! however often its client shakes hands. It is announced when the first request is answered, again once it is known who the
-//! client is, and at the end at the latest, if there is anything to say.
+//! Called by those who pass bytes on; a short critical section, and none once the client is known. The process is one
+//! session, however often its client shakes hands. It is announced when the first request is answered, again once it is
+//! known who the client is, and at the end at the latest, if there is anything to say.
 
 use crate::calls::{Call, Facts};
 use crate::read::{Message, RpcId, Slot};
@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// How an id begins.
-const PREFIX: &str = "stdio-";
+pub(super) const PREFIX: &str = "stdio-";
 /// How long it takes at least until noise that grew is told again.
-const NOISE_INTERVAL: Duration = Duration::from_secs(10);
+pub(super) const NOISE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The session that a server's process is.
 pub(super) struct PipeSession {
@@ -45,7 +45,8 @@ struct State {
 
 /// What the latest request says that says who the client is.
 struct Introduced {
-    /// The id of a handshake. What is agreed on stands in its own answer; any other says who its client is in each request.
+    /// The id of a handshake. What is agreed on stands in its own answer; any other says who its client is in each
+    /// request.
     handshake: Option<RpcId>,
     client: ClientIdentity,
     /// That it names, or asks for.
@@ -80,8 +81,8 @@ impl PipeSession {
         }
     }
 
-    /// A call was answered by that result, when there were so many lines of noise. The first one announces the session, and so
-    /// does the first one by which it is known who the client is.
+    /// A call was answered by that result, when there were so many lines of noise. The first one announces the session,
+    /// and so does the first one by which it is known who the client is.
     pub(super) fn on_result(&self, recording: &Recording, call: &Call, result: &Message, noise_lines: u64) {
         if self.is_client_known.load(Ordering::Relaxed) || call.direction != Direction::Client {
             return;

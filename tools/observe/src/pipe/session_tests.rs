@@ -2,6 +2,8 @@
 
 use super::Side;
 use super::fixture::{INITIALIZE, INITIALIZED, Piped};
+use super::session::{NOISE_INTERVAL, PREFIX};
+use crate::calls::{ASKED_OF_ONE_MAX, Failure, INDEX_BYTES_MAX, LATE_WAIT};
 use crate::testing::SeenSession;
 use std::slice;
 use std::time::Duration;
@@ -171,4 +173,19 @@ fn noise_is_told_with_the_session_when_it_begins_when_it_has_doubled_and_at_the_
     assert_eq!(told(&piped), [None, Some(1)]);
     piped.pipe.on_server_gone("exit code 0");
     assert_eq!(told(&piped), [None, Some(1)]);
+}
+
+#[test]
+fn the_page_on_stdio_tells_the_waits_and_limits_that_are_here() {
+    let page = include_str!("../../../../docs/stdio.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(NOISE_INTERVAL, Duration::from_secs(10), "in words");
+    for words in [
+        format!("waits {} s for the late answer", LATE_WAIT.as_secs()),
+        format!("beyond {ASKED_OF_ONE_MAX} open requests"),
+        format!("beyond {} MiB of open ones", INDEX_BYTES_MAX >> 20),
+        format!("`{}`", Failure::ServerExited.code()),
+        format!("(`{PREFIX}…`)"),
+    ] {
+        assert!(page.contains(&words), "{words}");
+    }
 }

@@ -15,8 +15,8 @@ use std::ops::Range;
 
 /// Claude Code's own file grows to some ten megabytes; its history is in it.
 const JSON_BYTES_MAX: usize = 64 << 20;
-/// These are written by hand.
-const BYTES_MAX: usize = 8 << 20;
+/// These are written by hand; their parsers take some hundred times a text's size.
+const BYTES_MAX: usize = 2 << 20;
 
 /// A configuration file's text, and what stands where in it.
 #[derive(Clone, Debug)]

@@ -198,6 +198,8 @@ fn assert_edit_holds(mut written: Written, edit: &Edit) -> Result<(), TestCaseEr
     // All that changed lies between the entry's name and the next one's.
     let (same, same_behind) = same_around(&written.text, document.text());
     let [start, end] = ["target", "behind"].map(|name| written.text.find(name).unwrap());
+    // A line that goes takes its break with it.
+    let start = written.text[..start].trim_end().len();
     let is_same = document.text() == written.text;
     prop_assert!(
         is_same || same >= start && written.text.len() - same_behind <= end,
@@ -242,7 +244,7 @@ fn exercise(format: Format, text: &str) {
         if let Some(source) = document.source(way).map(str::to_owned) {
             let back = |document: &mut Document| document.set_source(way, &source);
             // Dashes in the place of a text stand further right than they did.
-            if !(format == Format::Yaml && source.starts_with("- ")) {
+            if !(format == Format::Yaml && source.starts_with('-')) {
                 assert_undone(&mut document, |document| document.set(way, &json!("/x y")), back);
             }
             assert_undone(&mut document, |document| document.set(way, &json!(["x"])), back);

@@ -105,9 +105,9 @@ fn what_lies_deep_but_within_bounds_is_edited() {
 
 #[test]
 fn files_beyond_any_configuration_are_not_read() {
-    let text = " ".repeat((8 << 20) + 1);
+    let text = " ".repeat((2 << 20) + 1);
     let error = Document::parse(Format::Toml, &text).unwrap_err();
-    assert_eq!(error, DocumentError::TooLarge { bytes: text.len(), max_bytes: 8 << 20 });
+    assert_eq!(error, DocumentError::TooLarge { bytes: text.len(), max_bytes: 2 << 20 });
 }
 
 #[test]

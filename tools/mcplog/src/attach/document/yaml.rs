@@ -1,7 +1,9 @@
 //! YAML: from text to outline.
 //!
-//! Pure. Parsed by granit-parser, which says of each value where it stands. yaml-edit 0.3, which edits by itself, was tried
-//! and not taken: see the tests' table of what it does to real files.
+//! Pure. Parsed by granit-parser, which says of each value where it stands, and bounds how deep it goes. yaml-edit 0.3.6
+//! was held against the clients' files and 2,284 edits of random documents. Its edits keep the bytes around, apart from
+//! blank lines behind a text of several lines that is replaced; but a value's source can't be put back as it stood, which
+//! takes ranges of the text in any case, and with them one way of editing does for all formats.
 
 use super::error::DocumentError;
 use super::outline::{Kind, Outline};

@@ -24,7 +24,7 @@ pub(crate) struct Metrics {
 pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
     let mut out = String::with_capacity(4096);
     let observed = &metrics.observed;
-    family(&mut out, "mcplog_requests_total", "counter", "JSON-RPC requests that ended, by status.");
+    family(&mut out, "mcplog_requests_total", "counter", "JSON-RPC requests of clients that ended, by status.");
     for status in Status::ALL {
         let (status, requests) = (status.as_str(), observed.with_status(*status));
         let _ = writeln!(out, "mcplog_requests_total{{status=\"{status}\"}} {requests}");
@@ -34,6 +34,12 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
     for outcome in Outcome::ALL {
         let (outcome, requests) = (outcome.as_str(), observed.with_outcome(*outcome));
         let _ = writeln!(out, "mcplog_requests_by_outcome_total{{outcome=\"{outcome}\"}} {requests}");
+    }
+    let help = "JSON-RPC requests of servers to their clients that ended, by outcome: sampling, elicitation, roots.";
+    family(&mut out, "mcplog_server_requests_by_outcome_total", "counter", help);
+    for outcome in Outcome::ALL {
+        let (outcome, requests) = (outcome.as_str(), observed.asked_with_outcome(*outcome));
+        let _ = writeln!(out, "mcplog_server_requests_by_outcome_total{{outcome=\"{outcome}\"}} {requests}");
     }
     let mut one = |name: &str, kind: &str, help: &str, value: &dyn Display| {
         family(&mut out, name, kind, help);
@@ -60,8 +66,14 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
     one(
         "mcplog_requests_in_flight",
         "gauge",
-        "JSON-RPC requests that wait for their response.",
+        "JSON-RPC requests of clients that wait for their response.",
         &observed.in_flight.get(),
+    );
+    one(
+        "mcplog_server_requests_in_flight",
+        "gauge",
+        "JSON-RPC requests of servers that wait for their client's response.",
+        &observed.asked_in_flight.get(),
     );
     one("mcplog_connections", "gauge", "Open client connections.", &metrics.connections.get());
     one(
@@ -126,12 +138,15 @@ fn family(out: &mut String, name: &str, kind: &str, help: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mcplog::event::Direction;
     use std::collections::HashSet;
 
     #[test]
     fn every_sample_belongs_to_a_family_that_is_declared_once() {
         let metrics = Metrics::default();
-        [Outcome::Error, Outcome::Lost, Outcome::Probe].iter().for_each(|outcome| metrics.observed.count(*outcome));
+        let count = |direction, outcome| metrics.observed.count(direction, outcome);
+        [Outcome::Error, Outcome::Lost, Outcome::Probe].iter().for_each(|outcome| count(Direction::Client, *outcome));
+        count(Direction::Server, Outcome::Timeout);
         metrics.observed.in_flight.rise();
         metrics.observed.in_flight.rise();
         let store =
@@ -159,7 +174,10 @@ mod tests {
             "mcplog_requests_total{status=\"error\"} 3",
             "mcplog_requests_by_outcome_total{outcome=\"error\"} 1",
             "mcplog_requests_by_outcome_total{outcome=\"timeout\"} 0",
+            "mcplog_server_requests_by_outcome_total{outcome=\"error\"} 0",
+            "mcplog_server_requests_by_outcome_total{outcome=\"timeout\"} 1",
             "mcplog_requests_in_flight 2",
+            "mcplog_server_requests_in_flight 0",
             "mcplog_events_dropped_total 7",
             "mcplog_lag_seconds 1.020",
             "mcplog_recording 0",
