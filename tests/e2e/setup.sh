@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs what the end-to-end tests need into tests/e2e/.installed (git-ignored): one virtual environment for each
-# generation of the Python SDK, and the npm packages. Does nothing where that is done already, and does it again when
-# a pinned version changed. Needs python3 (3.10 or later) with venv, and node (20 or later) with npm.
+# Installs what the end-to-end tests need into tests/e2e/.installed (git-ignored): a virtual environment for each
+# generation of the Python SDK and one for the package fastmcp, and the npm packages. Does nothing where that is done
+# already, and does it again when a pinned version changed. Needs python3 (3.10 or later) with venv, and node (20 or
+# later) with npm.
 #
 # With --check it installs nothing, says what is missing, and fails if anything is.
 set -euo pipefail

@@ -4,6 +4,7 @@ What the client prints is byte for byte what it prints without the wrapper, and 
 for each request of the server.
 """
 
+import json
 from collections import Counter
 
 from harness import store
@@ -76,6 +77,18 @@ def check_store(directory):
         raise Failed(f"rows of another server, session or transport: {strangers}")
 
 
+def check_answers(work, mcplog, directory):
+    """The commands tell what the server asked its client apart from what it was asked."""
+    command = [mcplog, "logs", "--dir", str(directory), "--direction", "server", "--limit", "0", "--json"]
+    run("asked", command, work)
+    lines = (work / "asked.log").read_text().splitlines()
+    rows = [row for row in map(json.loads, lines) if "answer" not in row]
+    asked = Counter((row["direction"], row["method"], row["tool"], row["outcome"]) for row in rows)
+    expected = Counter({key: times for key, times in EXPECTED.items() if key[0] == "server"})
+    if asked != expected:
+        raise Failed(f"`mcplog logs --direction server` shows {asked} and not {expected}")
+
+
 def wrap_fifty(work, mcplog):
     """Once bare, once wrapped."""
     place = place_with_packages(work)
@@ -88,4 +101,5 @@ def wrap_fifty(work, mcplog):
         raise Failed(f"the client printed {len(bare)} bytes bare and {len(wrapped)} wrapped: {differing}")
     fold(mcplog, directory, work)
     check_store(directory)
+    check_answers(work, mcplog, directory)
     say(f"50 calls: {len(bare)} bytes printed with and without the wrapper, {EXPECTED.total()} rows")

@@ -1,9 +1,9 @@
 """`kill -9` of each party around `mcplog wrap`: no process stays behind, and the rows say what happened.
 
 A client of the TypeScript SDK starts `mcplog wrap -- npx server-everything stdio`, makes some calls, and one that does
-not end. Then it is killed, or the wrapper, or the server that npx started; or npx alone, behind which the server goes on,
-as it does without a wrapper, until its client is killed; and once a client whose server ignores all but SIGKILL. All of it
-at the same time, with one store.
+not end. Then it is killed, or the wrapper, or the server that npx started; or npx alone, behind which the server goes
+on, as it does without a wrapper, until its client is killed; and once a client whose server ignores all but SIGKILL. All
+of it at the same time, with one store.
 """
 
 import os
@@ -119,8 +119,8 @@ def wrap_kills(work, mcplog):
         for kind, scene in scenes.items():
             os.kill(victim_of(kind, everybody[kind]).pid, signal.SIGKILL)
             if kind == "launcher":
-                seen = scenes[kind].signs()
-                wait_until("the server to go on", lambda: scenes["launcher"].signs() >= seen + SIGNS, SECONDS_MAX)
+                enough = scene.signs() + SIGNS
+                wait_until("the server to go on", lambda it=scene, n=enough: it.signs() >= n, SECONDS_MAX)
                 os.kill(everybody[kind][0].pid, signal.SIGKILL)
             elif not kind.startswith("client"):
                 wait_until(

@@ -115,7 +115,8 @@ impl Page {
     /// Does what the page says, with the file that it shows, and with one as people have it.
     fn is_right(&self) {
         let text = std::fs::read_to_string(guide().join(format!("{}.md", self.client))).unwrap();
-        assert!(text.contains(self.place), "the page does not say where its file belongs");
+        let words: Vec<_> = text.split_whitespace().collect();
+        assert!(words.join(" ").contains(self.place), "the page does not say where its file belongs");
         let files = blocks(&text, "json");
         assert_eq!(files.len(), 2, "the file before and after");
         let commands = commands(&text);
