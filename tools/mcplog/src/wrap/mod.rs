@@ -19,6 +19,7 @@ mod fate;
 mod keeping;
 mod last_words;
 mod launcher;
+mod launchers;
 mod package_name;
 mod passage;
 mod reading;

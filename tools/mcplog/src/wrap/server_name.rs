@@ -3,7 +3,8 @@
 //! Pure. Launchers (npx, uvx, docker run, sh -c …) are looked through, each by the options of its own that take a value, so
 //! that no such value is taken for what is started. An argument of the server is never a name: it may be a secret.
 
-use super::launcher::{Starts, is_launcher, is_setting, read};
+use super::launcher::{Starts, is_setting};
+use super::launchers::{is_launcher, read};
 use super::package_name::{address_name, file_name, module_name, package_name, script_name};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -28,6 +28,8 @@ pub(crate) const SIGNALS: [(&str, i32); 8] = [
 
 /// Plays a script. Ends the process with code 0 at its end, unless it says otherwise.
 pub(crate) fn play(script: &[String]) -> ! {
+    // They are waited for by nobody, as those of servers are that end first.
+    let mut children = Vec::new();
     let mut steps = script.iter();
     while let Some(step) = steps.next() {
         let (verb, what) = step.split_once(':').unwrap_or((step, ""));
@@ -72,8 +74,7 @@ pub(crate) fn play(script: &[String]) -> ! {
             // A process of its own plays what follows, up to the end.
             "child" => {
                 let rest: Vec<&String> = steps.by_ref().take_while(|step| *step != "end-child").collect();
-                let child = Command::new(std::env::current_exe().unwrap()).arg(SERVER).args(rest).spawn();
-                drop(child.unwrap());
+                children.push(Command::new(std::env::current_exe().unwrap()).arg(SERVER).args(rest).spawn().unwrap());
             }
             _ => panic!("no step: {step}"),
         }
