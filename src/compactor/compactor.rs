@@ -36,6 +36,8 @@ const MEASURE: Duration = Duration::from_secs(2);
 /// The first pause after an error, which doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
+/// What a holder's words begin with that can't fold: then the records of others wait, too.
+const WAITS: &str = "folding waits";
 /// The thread's nice value: recording and serving come first.
 const NICENESS: i32 = 10;
 
@@ -59,6 +61,8 @@ pub(crate) struct Compactor {
     /// The database was removed while this process folded. It makes none in its place: what was folded is in the one that was
     /// there.
     has_lost_database: bool,
+    /// The others are told that folding waits.
+    has_said_so: bool,
     /// Who asked for folding before what is being tried.
     answers: FoldingAsked,
 }
@@ -101,6 +105,7 @@ impl Compactor {
             measured_at: None,
             why_not_alone: None,
             has_lost_database: false,
+            has_said_so: false,
             answers,
             has_limits_to_tell: Limit::EACH.iter().any(|limit| config.told(*limit).is_some()),
         }
@@ -180,7 +185,7 @@ impl Compactor {
         match self.open(Role::Holder) {
             Ok(folding) => {
                 self.handles.progress.resume_folding();
-                (self.has_limits_to_tell, self.why_not_alone) = (false, None);
+                (self.has_limits_to_tell, self.why_not_alone, self.has_said_so) = (false, None, false);
                 self.standing = Standing::Holder { lock, folding };
                 Next::Again
             }
@@ -211,6 +216,8 @@ impl Compactor {
             }
         } else if let Some(why) = self.why_not_alone.as_ref().filter(|_| knows_less) {
             self.report(format_args!("folding waits: {why}"));
+        } else if holder.state.starts_with(WAITS) {
+            self.report(format_args!("{}; {holder} folds for all", holder.state));
         } else {
             self.handles.health.clear(Part::Fold);
         }
@@ -287,8 +294,17 @@ impl Compactor {
                 self.retry = RETRY_MIN;
                 let lacks = folding.may_lack_something();
                 match folding.trouble(finishing) {
-                    Some(trouble) => self.handles.health.report(Part::Fold, trouble),
-                    None => self.handles.health.clear(Part::Fold),
+                    Some(trouble) => {
+                        lock.say(&trouble);
+                        self.has_said_so = true;
+                        self.handles.health.report(Part::Fold, trouble);
+                    }
+                    None => {
+                        if std::mem::take(&mut self.has_said_so) {
+                            lock.say("");
+                        }
+                        self.handles.health.clear(Part::Fold);
+                    }
                 }
                 if !lacks {
                     self.patience.clear();
@@ -327,7 +343,12 @@ impl Compactor {
             self.stop_folding(error);
             return self.let_go(TRY);
         }
-        self.report(format_args!("folding waits: {error}"));
+        let waits = format!("{WAITS}: {error}");
+        if let Some(lock) = lock {
+            lock.say(&waits);
+            self.has_said_so = true;
+        }
+        self.report(format_args!("{waits}"));
         if let FoldError::NotAlone(why) = error {
             self.why_not_alone = Some(why.to_string());
             self.patience.let_go(Instant::now());

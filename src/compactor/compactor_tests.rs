@@ -321,3 +321,26 @@ fn a_log_that_was_never_folded_is_one_of_a_dead_writer_as_any_other() {
     process.end();
     assert_eq!(scene.entries("wal"), [""; 0]);
 }
+
+#[test]
+fn that_who_folds_can_not_is_told_by_all_whose_records_wait() {
+    let scene = Scene::new();
+    let mut holder = Process::start(&scene, 1);
+    until("it holds the lock", || is_held(&scene));
+    let mut other = Process::start(&scene, 2);
+    other.wait_folded();
+    sabotage::order(&scene.config.dir, Spot::Fold, 0, u32::MAX, sabotage::fail);
+    holder.record(3);
+    other.record(3);
+    let problem = |process: &Process| process.handles.health.get().problems.get(&Part::Fold).cloned();
+    // Who holds the lock lets go of it after a while, and the other one tries.
+    let says =
+        |what: &str| [&holder, &other].iter().any(|process| problem(process).is_some_and(|told| told.contains(what)));
+    until("the one who does not fold says who does", || says("folds for all"));
+    sabotage::cancel(&scene.config.dir, Spot::Fold);
+    holder.wait_folded();
+    other.wait_folded();
+    until("neither says so any more", || problem(&holder).is_none() && problem(&other).is_none());
+    holder.end();
+    other.end();
+}

@@ -14,7 +14,7 @@ use super::folder_listing::FolderListing;
 use super::format::SegmentHeader;
 use super::given_numbers::GivenNumbers;
 use super::log_item::{LogItem, Owner, Waits};
-use super::missing_run::{MissingNext, MissingRun, expect_there, is_durable_behind};
+use super::missing_run::{MissingNext, MissingRun, ReadBefore, is_durable_behind};
 use super::next_file::{NextFile, Wanted};
 use super::open_segment::{Came, OpenSegment};
 use super::place::Place;
@@ -26,7 +26,6 @@ use crate::ground::error::{AtPath, SegmentError};
 use crate::ground::finding::Finding;
 use crate::ground::position::{Offset, SegmentId, Sequence, StoreId, WriterId};
 use crate::ground::sabotage::{self, Spot};
-use std::path::PathBuf;
 
 /// Reads one log from a place on.
 #[derive(Debug)]
@@ -43,9 +42,7 @@ pub struct LogReader {
     /// A record of the current segment that comes behind them.
     held: Option<FoundAgain>,
     /// The segment that was read last before the current one.
-    before: Option<PathBuf>,
-    /// The same, unless it was sealed.
-    unsealed_before: Option<PathBuf>,
+    before: Option<ReadBefore>,
     bases: Bases,
     given: GivenNumbers,
     waits: Option<Waits>,
@@ -84,7 +81,6 @@ impl LogReader {
             missing: None,
             held: None,
             before: None,
-            unsealed_before: None,
             bases: Bases::new(),
             given: GivenNumbers::default(),
             waits: None,
@@ -202,9 +198,6 @@ impl LogReader {
         let due = self.place.sequence.next();
         let Some(run) = &mut self.missing else { return Ok(None) };
         let next = run.next(due)?;
-        if matches!(next, MissingNext::Hole(_)) {
-            expect_there(self.before.as_deref())?;
-        }
         if matches!(next, MissingNext::Hole(_)) && owner == Owner::Living && !run.is_settled {
             return self.settle_missing();
         }
@@ -257,9 +250,9 @@ impl LogReader {
     }
 
     /// The numbers from the one that is due to `last` are not where they are due.
-    fn miss(&mut self, last: Sequence, behind: SegmentId, before: Option<PathBuf>) {
-        let second = self.second_writing(last);
-        self.missing = Some(MissingRun { last, behind, second, before, is_settled: false });
+    fn miss(&mut self, last: Sequence, behind: SegmentId, were_durable: bool) {
+        let (second, before) = (self.second_writing(last), self.before.clone());
+        self.missing = Some(MissingRun { last, behind, second, before, were_durable, is_settled: false });
     }
 
     fn second_writing(&mut self, last: Sequence) -> SecondWriting {
@@ -288,7 +281,7 @@ impl LogReader {
                 let found = FoundAgain { segment, offset, sequence };
                 if sequence > due {
                     self.held = Some(found);
-                    self.miss(Sequence(sequence.0 - 1), segment, self.unsealed_before.clone());
+                    self.miss(Sequence(sequence.0 - 1), segment, false);
                     return Ok(None);
                 }
                 self.take(found);
@@ -333,8 +326,7 @@ impl LogReader {
             return Ok(Some(Step::Item(LogItem::DamagedMarks { segment })));
         }
         let (offset, is_sealed) = (current.position().end, current.reader.mark().sealed.is_some());
-        self.before = Some(current.file.path.clone());
-        self.unsealed_before = self.before.clone().filter(|_| !is_sealed);
+        self.before = Some(ReadBefore { path: current.file.path.clone(), is_sealed });
         if let Some(frames) = current.frames_by_seal() {
             self.given.note(&header, frames);
         }
@@ -387,7 +379,7 @@ impl LogReader {
             self.set_place(file.id, Place::START.offset, place.sequence);
         } else {
             // Until they came, reading would go on in the segment before.
-            self.miss(Sequence(base.0 - 1), file.id, self.unsealed_before.clone());
+            self.miss(Sequence(base.0 - 1), file.id, false);
         }
         self.current = Some(OpenSegment::new(file, reader, has_successor, self.examined.is_some()));
         Ok(None)
@@ -422,7 +414,7 @@ impl LogReader {
         // Only for the count: this is done again before any of them is called missing, and matters then.
         let _ = self.listing.refresh();
         // They were durable: nobody writes them again from now on.
-        self.miss(last, segment, None);
+        self.miss(last, segment, true);
         let found = self.missing.as_mut().and_then(|run| run.second.count(due).ok());
         last.0 - due.0 + 1 - found.unwrap_or(0)
     }

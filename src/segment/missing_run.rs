@@ -6,10 +6,10 @@
 use super::directory::SegmentFile;
 use super::reader::SegmentReader;
 use super::second_writing::{FoundAgain, SecondWriting};
-use crate::ground::error::{PathError, SegmentError};
+use crate::ground::error::SegmentError;
 use crate::ground::position::{SegmentId, Sequence};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The numbers, of which the first is the one that is due.
 #[derive(Debug)]
@@ -20,11 +20,20 @@ pub(super) struct MissingRun {
     pub(super) behind: SegmentId,
     /// Who may have them.
     pub(super) second: SecondWriting,
-    /// The segment that was read last before them, if a living writer may still write them again as long as that one is
-    /// not sealed.
-    pub(super) before: Option<PathBuf>,
+    /// The segment that was read last before them: as long as that one is not sealed, a living writer may still write them
+    /// again, and where it is gone, they may have gone with it.
+    pub(super) before: Option<ReadBefore>,
+    /// They were durable: nobody writes them again.
+    pub(super) were_durable: bool,
     /// They may not come any more, and all that was there was looked at.
     pub(super) is_settled: bool,
+}
+
+/// A segment that was read to its end.
+#[derive(Clone, Debug)]
+pub(super) struct ReadBefore {
+    pub(super) path: PathBuf,
+    pub(super) is_sealed: bool,
 }
 
 /// What comes next of them.
@@ -39,18 +48,29 @@ pub(super) enum MissingNext {
 }
 
 impl MissingRun {
-    pub(super) fn next(&mut self, due: Sequence) -> Result<MissingNext, PathError> {
+    /// Looks for the number that is due.
+    ///
+    /// # Errors
+    /// The system refuses; or nobody has it, and the segment before is [`SegmentError::Gone`]: segments are retired in their
+    /// order, so what came between may have been retired too, before it was listed.
+    pub(super) fn next(&mut self, due: Sequence) -> Result<MissingNext, SegmentError> {
         if due > self.last {
             return Ok(MissingNext::Through);
         }
-        Ok(match self.second.first_from(due)? {
-            Some(number) if number == due => {
-                let found = self.second.take(number)?;
-                found.map_or(MissingNext::Hole(due), MissingNext::Again)
+        let last = match self.second.first_from(due)? {
+            Some(number) if number == due => match self.second.take(number)? {
+                Some(found) => return Ok(MissingNext::Again(found)),
+                None => due,
+            },
+            Some(number) => Sequence(number.0 - 1),
+            None => self.last,
+        };
+        match self.before.as_ref().map(|before| (&before.path, before.path.symlink_metadata())) {
+            Some((path, Err(error))) if error.kind() == ErrorKind::NotFound => {
+                Err(SegmentError::Gone { path: path.clone() })
             }
-            Some(number) => MissingNext::Hole(Sequence(number.0 - 1)),
-            None => MissingNext::Hole(self.last),
-        })
+            _ => Ok(MissingNext::Hole(last)),
+        }
     }
 
     /// Those that are not there count as missing from now on, though they may still come. The last of them; `None`: they do so
@@ -62,7 +82,8 @@ impl MissingRun {
     /// Whether the numbers may still come from a living writer: a sync failed, so the segment before them gets no seal,
     /// and none of those behind them is durable as long as they are not written again. `behind` are those segments.
     pub(super) fn may_come<'a>(&self, behind: impl IntoIterator<Item = &'a SegmentFile>) -> bool {
-        let Some(before) = &self.before else { return false };
+        let before = self.before.as_ref().filter(|before| !before.is_sealed && !self.were_durable);
+        let Some(ReadBefore { path: before, .. }) = before else { return false };
         let mark = SegmentReader::open(before).map(|reader| reader.mark());
         // One that is gone was folded, and so were they.
         if mark.is_ok_and(|mark| mark.sealed.is_some()) || !before.exists() {
@@ -76,15 +97,4 @@ impl MissingRun {
 pub(super) fn is_durable_behind(file: &SegmentFile, last: Sequence) -> bool {
     SegmentReader::open(&file.path)
         .is_ok_and(|reader| reader.header().base_sequence > last && reader.mark().durable.frames > 0)
-}
-
-/// An error where the segment that was read before numbers that nobody has is gone: segments are retired in their order, so
-/// what came between may have been retired too, before it was listed. Who reads on from the place finds out.
-pub(super) fn expect_there(before: Option<&Path>) -> Result<(), SegmentError> {
-    match before.map(|path| (path, path.symlink_metadata())) {
-        Some((path, Err(error))) if error.kind() == ErrorKind::NotFound => {
-            Err(SegmentError::Gone { path: path.to_owned() })
-        }
-        _ => Ok(()),
-    }
 }
