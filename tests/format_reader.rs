@@ -39,7 +39,7 @@ fn every_kind() -> Fixture {
     (detailed.input_wait_us, detailed.retry_of) = (Some(-1), Some("0123456789abcdef0123456789abcdef"));
     recorder.record(detailed);
     let mut session = Session::new("plain", 7, "p");
-    (session.client_name, session.derived) = (Some("claude"), true);
+    (session.client_name, session.derived, session.noise_lines) = (Some("claude"), true, Some(i64::MAX));
     recorder.record(session);
     recorder.record(SessionClosed::new("plain", 9));
     recorder.record(SchemaVersion::new(3, "p", "http://u", "tools/list", "{\"tools\":[]}", "hash"));
@@ -134,7 +134,8 @@ fn every_field_of_every_kind_is_read_as_it_was_recorded() {
                "trace_id": "abababababababababababababababab", "parent_span_id": "0101010101010101", "input_wait_us": -1,
                "retry_of": "0123456789abcdef0123456789abcdef"}),
         json!({"kind": 2, "session_id": "plain", "proxy": "p", "started_at": 7, "client_name": "claude",
-               "client_version": null, "client_platform": null, "protocol_version": null, "derived": true}),
+               "client_version": null, "client_platform": null, "protocol_version": null, "derived": true,
+               "noise_lines": i64::MAX}),
         json!({"kind": 3, "session_id": "plain", "ended_at": 9}),
         json!({"kind": 4, "ts": 3, "proxy": "p", "upstream_url": "http://u", "method": "tools/list",
                "payload": "{\"tools\":[]}", "content_hash": "hash", "caller": ""}),

@@ -23,6 +23,7 @@ use crate::index::database::Index;
 use crate::segment::directory::{SegmentFile, file_name, list, remove_prepared, sync_directory};
 use crate::segment::file_numbers::has_beyond;
 use crate::segment::folded_hint;
+use crate::segment::folder_boot;
 use crate::segment::quarantine::{DamagedPlace, NOTE_DAMAGE_MAX, Note, move_aside};
 use crate::segment::writer_folder::WriterFolder;
 use std::collections::{BTreeSet, HashMap};
@@ -330,6 +331,8 @@ fn remove(path: &Path) -> Result<(), PathError> {
 fn close(folder: &Path) -> Result<bool, PathError> {
     remove(&folded_hint::path(folder))?;
     remove_prepared(folder)?;
+    // Last: without it, nobody can tell on some file systems that its writer is dead.
+    remove(&folder_boot::path(folder))?;
     match std::fs::remove_dir(folder) {
         Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(false),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),

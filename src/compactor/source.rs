@@ -6,11 +6,14 @@ use super::folder_task::{Content, LockState};
 use crate::ground::error::{PathError, SegmentError};
 use crate::ground::position::{SegmentId, Sequence, StoreId};
 use crate::index::checkpoint::Checkpoint;
+use crate::segment::directory::{SegmentFile, list};
 use crate::segment::folder_lock::{FolderLock, FolderOwner};
 use crate::segment::log_item::Owner;
 use crate::segment::log_reader::LogReader;
 use crate::segment::place::Place;
+use crate::segment::reader::SegmentReader;
 use crate::segment::writer_folder::WriterFolder;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often the lock of a writer that lives is tried.
@@ -98,8 +101,15 @@ impl Source {
     }
 
     /// Tries the folder's lock, if that was not done for a while; or `at_once`. Where the writer is dead and `takes_dead` is
-    /// not set, the log waits for its turn. Tells whether the folder is still there.
-    pub(super) fn probe(&mut self, at_once: bool, takes_dead: bool, now: Instant) -> bool {
+    /// not set, the log waits for its turn. Where nobody can tell, the writer is dead if it `has_ended`, as what is folded of
+    /// its log says. Tells whether the folder is still there.
+    pub(super) fn probe(
+        &mut self,
+        at_once: bool,
+        takes_dead: bool,
+        now: Instant,
+        has_ended: impl FnOnce() -> bool,
+    ) -> bool {
         let is_due = at_once
             || self.probed_at.is_none_or(|at| now.duration_since(at) >= PROBE_INTERVAL)
             || (self.waits_for_its_turn && takes_dead);
@@ -116,6 +126,10 @@ impl Source {
             }
             FolderOwner::Living => self.lock_state = LockState::Held,
             FolderOwner::Unknown(error) if is_gone(&error) => return false,
+            FolderOwner::Unknown(_) if has_ended() && is_finished(&self.folder.path) => match takes_dead {
+                true => (self.lock_state, self.content) = (LockState::Taken, Content::Beyond),
+                false => (self.reader, self.waits_for_its_turn) = (None, true),
+            },
             FolderOwner::Unknown(error) => {
                 if self.lock_state != LockState::Unknown || self.why.is_none() {
                     let why = format!("whether its writer lives can't be told: {error}");
@@ -297,6 +311,13 @@ fn place_of(checkpoint: Checkpoint) -> Place {
 pub(super) fn checkpoint_at(place: Place) -> Checkpoint {
     let Place { segment, offset, sequence } = place;
     Checkpoint { segment, offset, sequence }
+}
+
+/// Whether nothing more is written in a folder whose writer said that it ended: its last segment is sealed.
+fn is_finished(folder: &Path) -> bool {
+    let is_sealed =
+        |file: &SegmentFile| SegmentReader::open(&file.path).is_ok_and(|reader| reader.mark().sealed.is_some());
+    list(folder).is_ok_and(|files| files.last().is_none_or(is_sealed))
 }
 
 fn is_gone(error: &PathError) -> bool {

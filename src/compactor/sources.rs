@@ -67,7 +67,10 @@ impl Sources {
         self.sources.retain_mut(|source| {
             let was_dead = source.is_dead();
             let is_own = Some(source.folder.writer) == own_ended;
-            let is_there = source.probe(is_own, is_own || dead < DEAD_MAX, now);
+            let writer = source.folder.writer;
+            // Where the database does not say, nobody calls the writer dead.
+            let has_ended = || index.has_ended(writer).unwrap_or(false);
+            let is_there = source.probe(is_own, is_own || dead < DEAD_MAX, now, has_ended);
             dead += usize::from(!was_dead && source.is_dead());
             is_there
         });

@@ -20,6 +20,12 @@ pub struct Session<'a> {
     pub protocol_version: Option<&'a str>,
     /// Whether the proxy made this session up, because the protocol revision has none.
     pub derived: bool,
+    /// How many lines a server that its client started has written on its standard output that are no messages, as far as
+    /// is known. `None`: not counted, as over HTTP.
+    ///
+    /// Who counts says the session again with the new number, and with all else as before: of all that are said, the
+    /// highest counts, so that their order does not matter.
+    pub noise_lines: Option<i64>,
 }
 
 impl<'a> Session<'a> {
@@ -34,6 +40,7 @@ impl<'a> Session<'a> {
             client_platform: None,
             protocol_version: None,
             derived: false,
+            noise_lines: None,
         }
     }
 }

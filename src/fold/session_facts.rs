@@ -17,6 +17,8 @@ pub(crate) struct SessionFacts {
     pub(crate) requests: Option<RequestFacts>,
     /// When it was closed; [`SessionFacts::closed_at`] says which of these counts.
     pub(crate) closes: Option<Closes>,
+    /// The highest number of lines that were no messages of which an announcement told.
+    pub(crate) noise_lines: Option<i64>,
 }
 
 /// The first and the last close of a session, in the order of their times.
@@ -26,8 +28,9 @@ pub(crate) struct Closes {
     pub(crate) last_at: i64,
 }
 
-/// What a Session event said. Of several, the least counts: the earliest, with its client.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a Session event said. Of several, the least counts: the earliest, with its client. Of those of one time, one that
+/// names a client does: a session that is said again, with its number of noise, may have learned meanwhile who speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Announcement {
     pub(crate) started_at: i64,
     pub(crate) proxy: String,
@@ -52,6 +55,27 @@ pub(crate) struct RequestFacts {
     pub(crate) tool_errors: i64,
 }
 
+impl Announcement {
+    /// What decides, in this order: all of it, so that two of one rank are equal.
+    fn rank(&self) -> impl Ord {
+        let Self { started_at, proxy, client_name, client_version, client_platform, protocol_version, derived } = self;
+        let client = (client_name, client_version, client_platform);
+        (*started_at, client_name.is_none(), proxy, client, protocol_version, *derived)
+    }
+}
+
+impl Ord for Announcement {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for Announcement {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl SessionFacts {
     /// The facts that a Session event says.
     pub(super) fn of_announcement(session: &SessionRecord<'_>) -> Self {
@@ -69,7 +93,7 @@ impl SessionFacts {
             protocol_version: optional_name(session.protocol_version),
             derived: session.derived,
         };
-        Self { announcement: Some(announcement), ..Self::default() }
+        Self { announcement: Some(announcement), noise_lines: session.noise_lines, ..Self::default() }
     }
 
     /// Adds a request of the session: the same as merging the facts of a session that has only this request, without
@@ -99,6 +123,8 @@ impl SessionFacts {
             announcement: merge_options(self.announcement, other.announcement, Ord::min),
             requests: RequestFacts::of_both(self.requests, other.requests),
             closes: merge_options(self.closes, other.closes, Closes::merge),
+            // The only number of an announcement that grows, so it is none of what the earliest one says.
+            noise_lines: self.noise_lines.max(other.noise_lines),
         }
     }
 
@@ -205,8 +231,14 @@ mod tests {
             tool_errors: calls / 3,
         });
         let closes = (0..5_i64, 0..5_i64).prop_map(|(at, more)| Closes { first_at: at, last_at: at + more });
-        (proptest::option::of(announcement), proptest::option::of(requests), proptest::option::of(closes))
-            .prop_map(|(announcement, requests, closes)| SessionFacts { announcement, requests, closes })
+        let noise_lines = proptest::option::of(-1..3_i64);
+        (proptest::option::of(announcement), proptest::option::of(requests), proptest::option::of(closes), noise_lines)
+            .prop_map(|(announcement, requests, closes, noise_lines)| SessionFacts {
+                announcement,
+                requests,
+                closes,
+                noise_lines,
+            })
     }
 
     proptest! {
@@ -228,6 +260,7 @@ mod tests {
             client_platform: platform,
             protocol_version: None,
             derived: false,
+            noise_lines: None,
         })
     }
 
@@ -277,6 +310,16 @@ mod tests {
         let merged = session(20, Some("later"), None).merge(session(10, Some("earlier"), None));
         let announcement = merged.announcement.unwrap();
         assert_eq!((announcement.started_at, announcement.client_name.as_deref()), (10, Some("earlier")));
+    }
+
+    #[test]
+    fn of_two_announcements_of_one_time_one_that_names_a_client_counts() {
+        let (unnamed, named) = (session(10, None, None), session(10, Some("client"), None));
+        let expected = named.announcement.clone();
+        assert_eq!(unnamed.clone().merge(named.clone()).announcement, expected);
+        assert_eq!(named.merge(unnamed.clone()).announcement, expected);
+        let earlier = session(9, None, None);
+        assert_eq!(unnamed.merge(earlier.clone()).announcement, earlier.announcement);
     }
 
     #[test]

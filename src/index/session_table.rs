@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 pub(super) const FACTS: &str =
     "announced_at, proxy, client_name, client_version, client_platform, protocol_version, derived,
     first_request_at, last_request_at, request_proxy, total_calls, total_errors, total_tool_errors, first_closed_at,
-    last_closed_at";
+    last_closed_at, noise_lines";
 
 /// Merges facts into a session's row; returns all facts that are known now. With `recount`, the sums are counted from
 /// the session's requests, because one of them was removed. `None`: no event names the session any more, and its row is
@@ -47,13 +47,15 @@ fn write(connection: &Connection, session: i64, session_id: &str, facts: &Sessio
             "INSERT INTO session_state
                  (id, session_id, proxy, started_at, last_seen_at, closed_at, client_name, client_version,
                   client_platform, protocol_version, derived, total_calls, total_errors, total_tool_errors,
-                  announced_at, first_request_at, last_request_at, request_proxy, first_closed_at, last_closed_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
+                  announced_at, first_request_at, last_request_at, request_proxy, first_closed_at, last_closed_at,
+                  noise_lines)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
              ON CONFLICT (id) DO UPDATE SET
                  proxy = ?3, started_at = ?4, last_seen_at = ?5, closed_at = ?6, client_name = ?7, client_version = ?8,
                  client_platform = ?9, protocol_version = ?10, derived = ?11, total_calls = ?12, total_errors = ?13,
                  total_tool_errors = ?14, announced_at = ?15, first_request_at = ?16, last_request_at = ?17,
-                 request_proxy = ?18, first_closed_at = ?19, last_closed_at = ?20",
+                 request_proxy = ?18, first_closed_at = ?19, last_closed_at = ?20,
+                 noise_lines = ?21",
         )?
         .execute(params![
             session,
@@ -76,6 +78,7 @@ fn write(connection: &Connection, session: i64, session_id: &str, facts: &Sessio
             requests.map(|requests| requests.proxy.as_str()),
             facts.closes.map(|closes| closes.first_at),
             facts.closes.map(|closes| closes.last_at),
+            facts.noise_lines,
         ])
         .map(|_| ())
 }
@@ -109,7 +112,7 @@ pub(super) fn read_facts(row: &Row<'_>, at: usize) -> rusqlite::Result<SessionFa
         None => None,
         Some(first_at) => Some(Closes { first_at, last_at: row.get(at + 14)? }),
     };
-    Ok(SessionFacts { announcement, requests, closes })
+    Ok(SessionFacts { announcement, requests, closes, noise_lines: row.get(at + 15)? })
 }
 
 /// The sums over a session's requests: those in the table, and those that are expired.

@@ -14,8 +14,8 @@ mod writers_tests;
 use crate::event::Notes;
 use crate::event::any::with_one_detail_each;
 use crate::event::{
-    Code, DetailValue, Event, ID_BYTES_MAX, NAME_BYTES_MAX, OTHER_NAME, Outcome, Request, SchemaVersion, Session,
-    SessionClosed, Status,
+    Code, DetailValue, Direction, Event, ID_BYTES_MAX, NAME_BYTES_MAX, OTHER_NAME, Outcome, Request, SchemaVersion,
+    Session, SessionClosed, Status,
 };
 use crate::fold::cell_scope::CellScope;
 use crate::fold::cut;
@@ -64,6 +64,7 @@ enum Owned {
         started_at: i64,
         proxy: String,
         client: Option<String>,
+        noise: Option<i64>,
     },
     Closed {
         id: String,
@@ -96,9 +97,9 @@ impl Owned {
                 request.outcome = told.and_then(Outcome::from_name);
                 run(request.into())
             }
-            Self::Session { id, started_at, proxy, client } => {
+            Self::Session { id, started_at, proxy, client, noise } => {
                 let mut session = Session::new(id, *started_at, proxy);
-                session.client_name = client.as_deref();
+                (session.client_name, session.noise_lines) = (client.as_deref(), *noise);
                 run(session.into())
             }
             Self::Closed { id, ended_at } => run(SessionClosed::new(id, *ended_at).into()),
@@ -152,8 +153,8 @@ fn event() -> impl Strategy<Value = Owned> {
             |(id, ts, proxy, session, (status, tool_error, told))| {
                 Owned::Request { id, ts, proxy, session, status, tool_error, told }
             }),
-        2 => (session_id(), 0..6_i64, "[pq]", proptest::option::of(client_name()))
-            .prop_map(|(id, started_at, proxy, client)| Owned::Session { id, started_at, proxy, client }),
+        2 => (session_id(), 0..6_i64, "[pq]", proptest::option::of(client_name()), proptest::option::of(-1..4_i64))
+            .prop_map(|(id, started_at, proxy, client, noise)| Owned::Session { id, started_at, proxy, client, noise }),
         1 => (session_id(), 0..6_i64).prop_map(|(id, ended_at)| Owned::Closed { id, ended_at }),
         4 => (0..6_i64, method, tools, caller, proptest::bool::weighted(0.7)).prop_map(
             |(ts, method, tools, caller, has_payload)| {
@@ -304,7 +305,7 @@ impl Fixture {
         let tables = [
             "SELECT request_id, ts, proxy, session_id, status, tool_error, outcome FROM requests ORDER BY request_id",
             "SELECT session_id, proxy, started_at, last_seen_at, ended_at, client_name, client_platform, total_calls,
-                    total_errors, total_tool_errors FROM sessions ORDER BY session_id",
+                    total_errors, total_tool_errors, noise_lines FROM sessions ORDER BY session_id",
             "SELECT method, captured_at, schema_hash FROM server_schema ORDER BY method",
             "SELECT method, detected_at, caller, new_hash, old_hash, change_type, item_name FROM schema_changes",
         ];
@@ -457,12 +458,17 @@ fn model_since(events: &[Owned], kept_since: i64) -> Vec<Vec<Vec<Value>>> {
         let announced = events
             .iter()
             .filter_map(|event| match event {
-                Owned::Session { id, started_at, proxy, client } if id == session_id => {
-                    Some((*started_at, proxy, client))
+                Owned::Session { id, started_at, proxy, client, .. } if id == session_id => {
+                    Some((*started_at, client.is_none(), proxy, client))
                 }
                 _ => None,
             })
-            .min();
+            .min()
+            .map(|(started_at, _, proxy, client)| (started_at, proxy, client));
+        let noise = events.iter().filter_map(|event| match event {
+            Owned::Session { id, noise, .. } if id == session_id => *noise,
+            _ => None,
+        });
         let closes: BTreeSet<i64> = events
             .iter()
             .filter_map(|event| match event {
@@ -505,6 +511,7 @@ fn model_since(events: &[Owned], kept_since: i64) -> Vec<Vec<Vec<Value>>> {
             count(&|_| true),
             count(&|request| ["error", "timeout"].contains(&request.2)),
             count(&|request| request.2 == "tool_error"),
+            option(noise.max().map(Value::Integer)),
         ]);
     }
     for method in ["initialize", "tools/list"] {
@@ -607,7 +614,7 @@ fn too_many() -> impl Strategy<Value = Vec<Owned>> {
             // Of two announcements of one millisecond the names decide.
             let started_at = 20 * i64::from(proxy) + i64::from(client);
             let (proxy, client) = (format!("p{proxy:02}"), Some(format!("c{client}")));
-            Owned::Session { id, started_at, proxy, client }
+            Owned::Session { id, started_at, proxy, client, noise: None }
         }),
     ];
     proptest::collection::vec(event, 0..80)
@@ -743,7 +750,13 @@ fn events_that_are_folded_twice_change_nothing() {
 fn an_idle_session_counts_as_ended_only_where_the_store_was_told_so() {
     let mut fixture = Fixture::new();
     let now = now_ms();
-    let session = |id: &str, started_at| Owned::Session { id: id.into(), started_at, proxy: "p".into(), client: None };
+    let session = |id: &str, started_at| Owned::Session {
+        id: id.into(),
+        started_at,
+        proxy: "p".into(),
+        client: None,
+        noise: None,
+    };
     fixture.fold(&[session("old", now - 60_000), session("new", now)], &[]);
     let ended = "SELECT session_id, ended_at FROM sessions ORDER BY session_id";
     let row = |id: &str, ended: Value| vec![Value::Text(id.into()), ended];
@@ -862,7 +875,8 @@ fn the_five_tables_have_their_columns() {
 fn after_a_copy_of_sqlites_wal_that_failed_nothing_is_durable_before_the_wal_is_empty() {
     let mut fixture = Fixture::new();
     let path = fixture.dir.path().join(DATABASE_NAME);
-    let session = |id: &str| Owned::Session { id: id.into(), started_at: 1, proxy: "p".into(), client: None };
+    let session =
+        |id: &str| Owned::Session { id: id.into(), started_at: 1, proxy: "p".into(), client: None, noise: None };
     fixture.copy_from(1);
     sabotage::order(fixture.dir.path(), Spot::CopyWal, 0, 1, sabotage::fail);
     let reader = Connection::open(&path).unwrap();
@@ -901,7 +915,8 @@ fn whether_a_database_shrinks_is_told_from_its_file_also_while_all_else_is_in_th
 #[test]
 fn what_a_dead_process_left_in_sqlites_wal_is_in_the_database_before_it_counts_as_durable() {
     let mut fixture = Fixture::new();
-    fixture.fold(&[Owned::Session { id: "s0".into(), started_at: 1, proxy: "p".into(), client: None }], &[]);
+    fixture
+        .fold(&[Owned::Session { id: "s0".into(), started_at: 1, proxy: "p".into(), client: None, noise: None }], &[]);
     let copy = |from: &Path, names: &[&str]| {
         let dir = tempfile::tempdir().unwrap();
         names.iter().for_each(|name| assert!(std::fs::copy(from.join(name), dir.path().join(name)).unwrap() > 0));
@@ -921,7 +936,7 @@ fn what_a_dead_process_left_in_sqlites_wal_is_in_the_database_before_it_counts_a
 #[test]
 fn an_io_failure_while_what_is_expired_is_removed_leaves_sqlites_wal_in_doubt() {
     let mut fixture = Fixture::new();
-    let session = Owned::Session { id: "s0".into(), started_at: 1, proxy: "p".into(), client: None };
+    let session = Owned::Session { id: "s0".into(), started_at: 1, proxy: "p".into(), client: None, noise: None };
     fixture.fold(&[session], &[]);
     fixture.index().begin_expiring(0).unwrap();
     // What was committed can't be read back.
@@ -967,10 +982,15 @@ fn every_detail_reaches_its_column_and_the_row_that_is_read() {
         };
         let expected = if *name == "outcome" { request.counts_as().as_str().into() } else { expected };
         assert_eq!(row[name], expected, "{name}");
-        // And no other column has it; but every row has an outcome.
-        for other in Request::<'_, &str>::DETAILS.iter().filter(|other| *other != name && **other != "outcome") {
+        // And no other column has it; but every row has an outcome, and says who asked.
+        let has_always = |name: &&&str| ["outcome", "direction"].contains(*name);
+        for other in Request::<'_, &str>::DETAILS.iter().filter(|other| *other != name && !has_always(other)) {
             assert!(row[other].is_null() || row[other] == serde_json::json!([]), "{other} of {name}");
         }
+    }
+    let told = rows.iter().zip(&each).map(|(row, (_, request))| (&*row.direction, request.direction));
+    for (row, told) in told {
+        assert_eq!(row, told.unwrap_or(Direction::Client).as_str());
     }
     let members: BTreeSet<&str> = without.as_object().unwrap().keys().map(String::as_str).collect();
     assert!(Request::<'_, &str>::DETAILS.iter().all(|name| members.contains(name)), "{members:?}");

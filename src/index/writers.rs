@@ -141,6 +141,12 @@ pub(super) fn note_ended(connection: &Connection, number: i64, ended_at: i64) ->
     connection.prepare_cached(sql)?.execute(params![number, ended_at]).map(|_| ())
 }
 
+/// Whether a writer said that it ended, or is noted to be dead.
+pub(super) fn has_ended(connection: &Connection, writer: WriterId) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM writers WHERE writer = ?1 AND ended IS NOT NULL";
+    connection.prepare_cached(sql)?.exists([writer.to_string()])
+}
+
 /// Notes that a writer is dead. Unless it said that it ended, it died, then at the latest (Unix milliseconds).
 pub(super) fn note_dead(connection: &Connection, number: i64, died_at: i64) -> rusqlite::Result<()> {
     let sql = "UPDATE writers SET ended_at = ?2, ended = 'died' WHERE id = ?1 AND ended IS NULL";

@@ -45,6 +45,8 @@ pub struct SessionRow {
     pub total_errors: i64,
     /// Of those: a result that said `isError`, outcome tool_error.
     pub total_tool_errors: i64,
+    /// How many lines the server wrote on its standard output that are no messages. `None`: nobody counted, as over HTTP.
+    pub noise_lines: Option<i64>,
 }
 
 /// The sessions of one client, by name, version and platform.
@@ -327,7 +329,7 @@ impl Query {
 const SELECT_SESSION: &str = "
     SELECT s.session_id, s.proxy, s.started_at, s.last_seen_at, s.ended_at, state.closed_at,
            s.client_name, s.client_version, s.client_platform, s.protocol_version, s.derived,
-           s.total_calls, s.total_errors, s.total_tool_errors
+           s.total_calls, s.total_errors, s.total_tool_errors, s.noise_lines
     FROM session_state state JOIN sessions s ON s.session_id = state.session_id WHERE state.id = ?";
 
 pub(super) fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
@@ -346,6 +348,7 @@ pub(super) fn read_session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         total_calls: row.get(11)?,
         total_errors: row.get(12)?,
         total_tool_errors: row.get(13)?,
+        noise_lines: row.get(14)?,
     })
 }
 

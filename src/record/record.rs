@@ -23,6 +23,7 @@ pub struct SessionRecord<'a> {
     pub client_platform: Option<&'a str>,
     pub protocol_version: Option<&'a str>,
     pub derived: bool,
+    pub noise_lines: Option<i64>,
 }
 
 /// Kind 3, version 1. The fields are those of [`crate::SessionClosed`]; their order is the format.
@@ -294,6 +295,7 @@ impl<'a> From<Event<'a>> for Record<'a> {
                 client_platform: session.client_platform,
                 protocol_version: session.protocol_version,
                 derived: session.derived,
+                noise_lines: session.noise_lines,
             }),
             Event::SessionClosed(closed) => Self::SessionClosed(SessionClosedRecord {
                 session_id: Id::new(closed.session_id),
@@ -381,7 +383,7 @@ mod tests {
     /// more, fails the test below.
     const EVERY_VERSION: [(Kind, u8, &[u8]); 8] = [
         (Kind::Request, 1, &[0x04, 0, 1, b'r', 0, 0, 1, b'p', 2]),
-        (Kind::Session, 1, &[0, 1, b's', 1, b'p', 2, 0, 0, 0, 0, 0]),
+        (Kind::Session, 1, &[0, 1, b's', 1, b'p', 2, 0, 0, 0, 0, 0, 1, 4]),
         (Kind::SessionClosed, 1, &[0, 1, b's', 0xd8, 0x04]),
         (Kind::SchemaVersion, 1, &[2, 1, b'p', 1, b'u', 1, b'm', 1, 1, b'{', 1, b'h', 0]),
         (Kind::Gap, 1, &[2, 4, 7]),

@@ -78,6 +78,7 @@ fn pack_other(event: &Event<'_>, words: &[AtomicU64]) -> usize {
             packer.put_text(session.client_platform);
             packer.put_text(session.protocol_version);
             packer.bits(1, session.derived.into());
+            packer.put_number(session.noise_lines);
             packer.finish(SESSION)
         }
         Event::SessionClosed(closed) => {
@@ -152,6 +153,14 @@ impl<'w> Packer<'w> {
     }
 
     #[inline]
+    fn put_number(&mut self, value: Option<i64>) {
+        self.bits(1, value.is_some().into());
+        if let Some(number) = value {
+            self.word(number.cast_unsigned());
+        }
+    }
+
+    #[inline]
     fn word(&mut self, word: u64) {
         if let Some(place) = self.words.get(self.at) {
             place.store(word, Ordering::Relaxed);
@@ -188,10 +197,7 @@ impl<'a> DetailSink<'a, &'a str> for Packer<'_> {
 
     #[inline]
     fn number(&mut self, _name: &'static str, value: Option<i64>) {
-        self.bits(1, value.is_some().into());
-        if let Some(number) = value {
-            self.word(number.cast_unsigned());
-        }
+        self.put_number(value);
     }
 
     #[inline]

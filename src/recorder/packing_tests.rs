@@ -51,12 +51,12 @@ proptest! {
     #[test]
     fn any_other_event_survives_the_channel(
         texts in proptest::array::uniform5(text()), options in proptest::array::uniform4(option()),
-        ts in any::<i64>(), derived in any::<bool>(),
+        ts in any::<i64>(), derived in any::<bool>(), noise_lines in any::<Option<i64>>(),
     ) {
         let mut session = Session::new(&texts[0], ts, &texts[1]);
         let [name, version, platform, protocol] = options.each_ref().map(Option::as_deref);
         (session.client_name, session.client_version, session.client_platform) = (name, version, platform);
-        (session.protocol_version, session.derived) = (protocol, derived);
+        (session.protocol_version, session.derived, session.noise_lines) = (protocol, derived, noise_lines);
         survives(session.into())?;
         survives(SessionClosed::new(&texts[0], ts).into())?;
         survives(SchemaVersion::new(ts, &texts[0], &texts[1], &texts[2], &texts[3], &texts[4]).into())?;

@@ -44,6 +44,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Event<'_> {
             session.client_platform = parts.optional_text();
             session.protocol_version = parts.optional_text();
             session.derived = parts.bits(1) != 0;
+            session.noise_lines = parts.optional_number();
             Event::Session(session)
         }
         SESSION_CLOSED => {
@@ -104,6 +105,10 @@ impl<'a> Unpacker<'a> {
         i64::from_le_bytes(self.word())
     }
 
+    fn optional_number(&mut self) -> Option<i64> {
+        (self.bits(1) != 0).then(|| self.required_number())
+    }
+
     fn required_text(&mut self) -> &'a str {
         self.optional_text().expect(OWN_BYTES)
     }
@@ -136,7 +141,7 @@ impl<'a> DetailSource<'a, &'a str> for Unpacker<'a> {
     }
 
     fn number(&mut self, _name: &'static str) -> Option<i64> {
-        (self.bits(1) != 0).then(|| self.required_number())
+        self.optional_number()
     }
 
     fn short(&mut self, _name: &'static str) -> Option<u16> {

@@ -317,7 +317,7 @@ mod tests {
         for access in WAYS {
             let dir = tempfile::tempdir().unwrap();
             let create = |name: &str| {
-                let lock = FolderLock::try_take(dir.path()).unwrap().expect("it is free");
+                let lock = FolderLock::of_new(dir.path()).unwrap().expect("it is free");
                 create_for(&dir.path().join(name), 8192, Some(lock), Some(access)).unwrap()
             };
             let (mut frames, header) = create("shortened");

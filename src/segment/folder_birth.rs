@@ -6,9 +6,10 @@
 //! Runs on the appender, before the first record, and on whoever folds, for those whose birth a crash cut short.
 
 use super::directory::{PREPARED_EXTENSION, file_name, list, prepared_name};
-use super::folder_lock::{FolderLock, FolderOwner, is_gone, probe};
+use super::folder_boot;
+use super::folder_lock::{FolderLock, FolderOwner, is_gone, is_untold, probe};
 use super::reader::{Item, SegmentReader};
-use super::writer_folder::WriterFolder;
+use super::writer_folder::{FoundFolders, WriterFolder};
 use crate::ground::error::{AtPath, PathError};
 use crate::ground::position::{SegmentId, StoreId, WriterId};
 use std::fs::DirBuilder;
@@ -36,7 +37,7 @@ pub struct NewFolder {
 /// What became of a folder whose birth was cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unborn {
-    /// It is being born right now, or somebody else sees to it.
+    /// It is being born right now, or somebody else sees to it; or nobody can tell.
     Living,
     /// It is gone.
     Removed,
@@ -58,10 +59,11 @@ impl NewFolder {
                 }
                 _ => {}
             }
-            match FolderLock::try_take(&path) {
+            match FolderLock::of_new(&path) {
                 Ok(Some(lock)) => return Ok(Self { place, path, store, lock: Some(lock) }),
                 Err(error) if !is_gone(&error) => {
-                    // It is empty. Where another process holds its lock by now, that one sees to it.
+                    // Nothing is in it yet. Where another process holds its lock by now, that one sees to it.
+                    let _ = std::fs::remove_file(folder_boot::path(&path));
                     let _ = std::fs::remove_dir(&path);
                     return Err(error);
                 }
@@ -116,6 +118,7 @@ impl Drop for NewFolder {
         for name in [prepared_name(FIRST_SEGMENT), file_name(FIRST_SEGMENT)] {
             let _ = std::fs::remove_file(self.path.join(name));
         }
+        let _ = std::fs::remove_file(folder_boot::path(&self.path));
         if std::fs::remove_dir(&self.path).is_err() {
             // What can't be removed now, whoever folds removes later.
             let _ = remove(&self.path);
@@ -132,14 +135,20 @@ pub fn remove_unborn(path: &Path) -> Result<Unborn, PathError> {
         FolderOwner::Dead(lock) => lock,
         FolderOwner::Living => return Ok(Unborn::Living),
         FolderOwner::Unknown(error) if is_gone(&error) => return Ok(Unborn::Removed),
+        FolderOwner::Unknown(error) if is_untold(&error) => return Ok(Unborn::Living),
         FolderOwner::Unknown(error) => return Err(error),
     };
     if list(path)?.iter().any(|file| has_frames(&file.path)) { Ok(Unborn::Kept) } else { remove(path) }
 }
 
+/// The logs among what was found in `wal/`: by their names, and then those whose names a power cut took back.
+pub fn logs(found: FoundFolders) -> Vec<WriterFolder> {
+    found.folders.into_iter().chain(abandoned(found.unborn)).collect()
+}
+
 /// Those of the folders that were being born which may have records: nobody holds them, and there are segments. A power cut
 /// took their names back. One that is being born right now has nothing yet, and has another name at any moment.
-pub fn abandoned(unborn: Vec<WriterFolder>) -> impl Iterator<Item = WriterFolder> {
+fn abandoned(unborn: Vec<WriterFolder>) -> impl Iterator<Item = WriterFolder> {
     let is_abandoned = |folder: &WriterFolder| matches!(probe(&folder.path), Ok(false));
     let has_segments = |folder: &WriterFolder| list(&folder.path).is_ok_and(|files| !files.is_empty());
     unborn.into_iter().filter(move |folder| is_abandoned(folder) && has_segments(folder))
@@ -150,6 +159,10 @@ fn remove(path: &Path) -> Result<Unborn, PathError> {
     let segments = list(path)?.into_iter().map(|file| file.path);
     for file in segments.chain(prepared(path)?) {
         std::fs::remove_file(&file).at("remove", &file)?;
+    }
+    match std::fs::remove_file(folder_boot::path(path)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).at("remove", &folder_boot::path(path)),
+        _ => {}
     }
     match std::fs::remove_dir(path) {
         Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(Unborn::Kept),
@@ -239,7 +252,7 @@ mod tests {
                     writer.append(b"record").unwrap();
                 }
             }
-            let lock = FolderLock::try_take(&path).unwrap().unwrap();
+            let lock = FolderLock::of_new(&path).unwrap().unwrap();
             assert_eq!(remove_unborn(&path).unwrap(), Unborn::Living);
             drop(lock);
             assert_eq!(remove_unborn(&path).unwrap(), expected, "{frames:?}");

@@ -89,6 +89,8 @@ impl LogExamination {
         let mut taken: HashMap<SegmentId, NumberSet> = HashMap::new();
         // How many of the missing numbers that come next were durable, and are damaged.
         let (mut refused_before, mut damaged) = (false, 0_u64);
+        // Up to this number, what is missing may still come.
+        let mut awaited = Sequence(0);
         loop {
             let item = match reader.next(owner) {
                 Ok(item) => item,
@@ -110,6 +112,7 @@ impl LogExamination {
                     found.numbers.insert(frame.sequence.0);
                     (found.last, refused_before) = (frame.sequence, false);
                 }
+                LogItem::Hole { last, .. } if last <= awaited => {}
                 LogItem::Hole { first, last, behind } => {
                     let hole = MissingNumbers::new(first, last, behind, damaged > 0);
                     let (in_damage, may_be_in_file) = (damaged > 0, refused_before);
@@ -125,7 +128,12 @@ impl LogExamination {
                     found.waits = Some(waits);
                     break;
                 }
-                LogItem::NotYet | LogItem::End => break,
+                // Who folds waits here. What is behind is there all the same.
+                LogItem::NotYet => match reader.pass_awaited() {
+                    Some(last) => awaited = last,
+                    None => break,
+                },
+                LogItem::End => break,
                 LogItem::Damage { lost, .. } => damaged = lost,
                 LogItem::WrongMark { .. } | LogItem::DamagedMarks { .. } | LogItem::Torn { .. } => {}
             }

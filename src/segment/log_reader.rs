@@ -14,10 +14,11 @@ use super::folder_listing::FolderListing;
 use super::format::SegmentHeader;
 use super::given_numbers::GivenNumbers;
 use super::log_item::{LogItem, Owner, Waits};
-use super::missing_run::{MissingNext, MissingRun, is_durable_behind};
+use super::missing_run::{MissingNext, MissingRun, expect_there, is_durable_behind};
 use super::next_file::{NextFile, Wanted};
 use super::open_segment::{Came, OpenSegment};
 use super::place::Place;
+use super::read_step::Step;
 use super::reader::{Damage, Stop};
 use super::second_writing::{Bases, FoundAgain, SecondWriting};
 use super::writer_folder::WriterFolder;
@@ -41,20 +42,15 @@ pub struct LogReader {
     missing: Option<MissingRun>,
     /// A record of the current segment that comes behind them.
     held: Option<FoundAgain>,
-    /// The segment that was read last before the current one, unless it was sealed.
+    /// The segment that was read last before the current one.
+    before: Option<PathBuf>,
+    /// The same, unless it was sealed.
     unsealed_before: Option<PathBuf>,
     bases: Bases,
     given: GivenNumbers,
     waits: Option<Waits>,
     /// The folder was read since the writer is dead.
     is_listed_dead: bool,
-}
-
-/// What [`LogReader::next`] hands out, without the record's bytes.
-enum Step {
-    Frame(FoundAgain),
-    FrameAgain(FoundAgain),
-    Item(LogItem<'static>),
 }
 
 impl LogReader {
@@ -87,6 +83,7 @@ impl LogReader {
             examined: None,
             missing: None,
             held: None,
+            before: None,
             unsealed_before: None,
             bases: Bases::new(),
             given: GivenNumbers::default(),
@@ -103,12 +100,8 @@ impl LogReader {
     /// From now on, pages that the disk can't read count as zeros, which is damage where anything vouches for them.
     pub fn pass_unreadable(&mut self) {
         self.passes_unreadable = true;
-        if let Some(current) = &mut self.current {
-            current.reader.pass_unreadable();
-        }
-        if let Some(run) = &mut self.missing {
-            run.second.pass_unreadable();
-        }
+        self.current.iter_mut().for_each(|current| current.reader.pass_unreadable());
+        self.missing.iter_mut().for_each(|run| run.second.pass_unreadable());
     }
 
     /// Records up to that number are not wanted: somebody has them.
@@ -116,6 +109,12 @@ impl LogReader {
         if last > self.place.sequence {
             self.set_place(self.place.segment, Place::START.offset, last);
         }
+    }
+
+    /// Numbers that are waited for, since a living writer may still write them again, come as holes: for who looks behind
+    /// them. The last of them.
+    pub(crate) fn pass_awaited(&mut self) -> Option<Sequence> {
+        self.missing.as_mut().and_then(MissingRun::settle)
     }
 
     /// From now on, files that the system does not let one open are passed over.
@@ -128,8 +127,7 @@ impl LogReader {
         self.examined = Some(Vec::new());
     }
 
-    /// What there is to say of the segments that were read, the one that is being read included: for who reads no
-    /// further.
+    /// What there is to say of the segments that were read, the current one included: for who reads no further.
     pub(crate) fn take_examined(&mut self) -> Vec<(SegmentFile, Examination)> {
         let mut examined = self.examined.take().unwrap_or_default();
         examined.extend(self.current.take().and_then(OpenSegment::examined));
@@ -204,6 +202,9 @@ impl LogReader {
         let due = self.place.sequence.next();
         let Some(run) = &mut self.missing else { return Ok(None) };
         let next = run.next(due)?;
+        if matches!(next, MissingNext::Hole(_)) {
+            expect_there(self.before.as_deref())?;
+        }
         if matches!(next, MissingNext::Hole(_)) && owner == Owner::Living && !run.is_settled {
             return self.settle_missing();
         }
@@ -263,8 +264,9 @@ impl LogReader {
 
     fn second_writing(&mut self, last: Sequence) -> SecondWriting {
         let wanted = self.wanted;
-        let is_ours = |file: &SegmentFile, header: &SegmentHeader| wanted.is_ours(file, header);
-        let mut second = SecondWriting::of(self.listing.waiting(), last, &mut self.bases, is_ours);
+        let mut second = SecondWriting::of(self.listing.waiting(), last, &mut self.bases, |file, header| {
+            wanted.is_ours(file, header)
+        });
         if self.passes_unreadable {
             second.pass_unreadable();
         }
@@ -286,8 +288,7 @@ impl LogReader {
                 let found = FoundAgain { segment, offset, sequence };
                 if sequence > due {
                     self.held = Some(found);
-                    let before = self.unsealed_before.clone();
-                    self.miss(Sequence(sequence.0 - 1), segment, before);
+                    self.miss(Sequence(sequence.0 - 1), segment, self.unsealed_before.clone());
                     return Ok(None);
                 }
                 self.take(found);
@@ -332,7 +333,8 @@ impl LogReader {
             return Ok(Some(Step::Item(LogItem::DamagedMarks { segment })));
         }
         let (offset, is_sealed) = (current.position().end, current.reader.mark().sealed.is_some());
-        self.unsealed_before = Some(current.file.path.clone()).filter(|_| !is_sealed);
+        self.before = Some(current.file.path.clone());
+        self.unsealed_before = self.before.clone().filter(|_| !is_sealed);
         if let Some(frames) = current.frames_by_seal() {
             self.given.note(&header, frames);
         }
@@ -417,8 +419,7 @@ impl LogReader {
             self.reach_current();
             return 0;
         }
-        // Only for the count: before any of them is called missing, this is done again, and then it matters if it
-        // fails.
+        // Only for the count: this is done again before any of them is called missing, and matters then.
         let _ = self.listing.refresh();
         // They were durable: nobody writes them again from now on.
         self.miss(last, segment, None);

@@ -4,6 +4,8 @@ use super::directory::{SegmentFile, file_name};
 use super::folder_birth::NewFolder;
 use super::folder_lock::FolderLock;
 use super::format::{FRAME_HEADER_BYTES, FRAMES_OFFSET, HEADER_BYTES, LogIdentity, MARK_OFFSETS, SegmentHeader};
+use super::log_examination::LogExamination;
+use super::log_file::LogPart;
 use super::log_item::{LogItem, Owner, Waits};
 use super::log_reader::LogReader;
 use super::place::Place;
@@ -339,6 +341,12 @@ fn what_a_living_writer_may_still_write_again_is_not_missing_yet() {
     assert_eq!(read(&mut reader, Owner::Living), [Told::NotYet]);
     // Nor does who takes over call it missing.
     assert_eq!(read(&mut log.reader_from(reader.place()), Owner::Living).last(), Some(&Told::NotYet));
+    // Who only looks says what is there, behind them as well, and calls nothing missing.
+    let looked_at = LogExamination::of(log.reader(), Owner::Living, |_| ()).unwrap();
+    let parts: Vec<_> = looked_at.files.iter().map(|file| file.part.clone()).collect();
+    let read_part = |first, last| LogPart::Read(Sequence(first), Sequence(last));
+    assert_eq!(parts, [read_part(1, 7), read_part(11, 13)]);
+    assert!(looked_at.missing.is_empty() && looked_at.is_foldable(), "{looked_at:?}");
     log.begin(3, 6).write(4);
     assert_eq!(read(&mut reader, Owner::Living), [frames(8, 9), vec![Told::NotYet]].concat());
     let taken_over = read(&mut log.reader_from(reader.place()), Owner::Living);
@@ -852,4 +860,31 @@ fn a_header_is_told_while_its_segment_is_read() {
     assert_eq!(told(&reader.next(Owner::Living).unwrap()), Told::Frame(1));
     let header: SegmentHeader = *reader.header().unwrap();
     assert_eq!((header.segment_id, header.base_sequence), (SegmentId(1), Sequence(1)));
+}
+
+#[test]
+fn numbers_that_went_with_what_was_read_before_them_are_retired_and_no_hole() {
+    for retires in [true, false] {
+        let mut log = Log::new();
+        log.begin(1, 1).write(3);
+        let mut reader = log.reader();
+        assert_eq!(read(&mut reader, Owner::Living), [frames(1, 3), vec![Told::NotYet]].concat());
+        log.seal(true);
+        log.begin(2, 4).write(2).seal(true);
+        log.begin(3, 6).write(2).sync();
+        // Before the reader saw that there is a second one.
+        if retires {
+            std::fs::remove_file(log.path(1)).unwrap();
+        }
+        std::fs::remove_file(log.path(2)).unwrap();
+        let lacks = [vec![Told::Hole(4, 5, 3)], frames(6, 7), vec![Told::NotYet]].concat();
+        if !retires {
+            assert_eq!(read(&mut reader, Owner::Living), lacks, "nobody retires what is behind one that stays");
+            continue;
+        }
+        let first = log.path(1);
+        assert!(matches!(reader.next(Owner::Living), Err(SegmentError::Gone { path }) if path == first));
+        // Who asks how far it is folded, and reads on from there, is told what nobody has.
+        assert_eq!(read(&mut log.reader_from(reader.place()), Owner::Living), lacks);
+    }
 }

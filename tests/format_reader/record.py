@@ -22,7 +22,8 @@ NOTES = ("lenient_id", "late_answer", "unread")
 KINDS = {  # (kind, version): fields; kind 1 is read by `request`
     (1, 1): "",
     (2, 1): "session_id id, proxy text, started_at i64, client_name text?, "
-    "client_version text?, client_platform text?, protocol_version text?, derived bool",
+    "client_version text?, client_platform text?, protocol_version text?, derived bool, "
+    "noise_lines i64?",
     (3, 1): "session_id id, ended_at i64",
     (4, 1): "ts i64, proxy text, upstream_url text, method text, payload text?, "
     "content_hash text, caller text",

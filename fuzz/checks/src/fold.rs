@@ -21,7 +21,7 @@ const QUERIES: [&str; 4] = [
     "SELECT request_id, ts, proxy, session_id, method, tool, latency_us, status, error_code, error_msg, bytes_in,
             bytes_out, tool_error, target, outcome FROM requests",
     "SELECT session_id, proxy, started_at, last_seen_at, ended_at, client_name, client_version, client_platform,
-            total_calls, total_errors, total_tool_errors FROM sessions",
+            total_calls, total_errors, total_tool_errors, noise_lines FROM sessions",
     "SELECT method, captured_at, payload FROM server_schema",
     "SELECT method, detected_at, new_hash, old_hash, change_type, item_name FROM schema_changes",
 ];
@@ -52,6 +52,7 @@ pub fn check(input: &[u8]) {
                 let mut event = mcplog::Session::new(&session.id, session.started_at, &session.proxy);
                 event.client_name = session.client_name.as_deref();
                 event.client_version = session.client_version.as_deref();
+                event.noise_lines = session.noise_lines;
                 recorder.record(event);
                 events.sessions.insert(session);
             }
@@ -175,11 +176,15 @@ fn borrowed(request: &Request) -> mcplog::Request<'_> {
 }
 
 fn session(input: &mut Input<'_>) -> Session {
+    let (started_at, proxy) = (time(input), pick(input, ["p", "q", ""]));
+    let client_name = maybe(input, |input| pick(input, ["cursor", "other", ""]));
     Session {
-        started_at: time(input),
-        proxy: pick(input, ["p", "q", ""]),
-        client_name: maybe(input, |input| pick(input, ["cursor", "other", ""])),
+        started_at,
+        is_unnamed: client_name.is_none(),
+        proxy,
+        client_name,
         client_version: maybe(input, |input| pick(input, ["1", ""])),
+        noise_lines: maybe(input, |input| i64::from(input.u8())),
         id: pick(input, ["s1", "s2", "s3", ""]),
     }
 }

@@ -27,13 +27,16 @@ pub(crate) struct Request {
     pub(crate) tool: Option<String>,
 }
 
-/// An announcement of a session. Of several the least counts.
+/// An announcement of a session. Of several the least counts; their noise counts for itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Session {
     pub(crate) started_at: i64,
+    /// Whether it names no client. Follows from `client_name`, and decides before the proxy does.
+    pub(crate) is_unnamed: bool,
     pub(crate) proxy: String,
     pub(crate) client_name: Option<String>,
     pub(crate) client_version: Option<String>,
+    pub(crate) noise_lines: Option<i64>,
     pub(crate) id: String,
 }
 
@@ -112,6 +115,7 @@ fn sessions(events: &Events, counted: &[&Request]) -> Table {
 
 fn session_row(id: &String, events: &Events, counted: &[&Request]) -> String {
     let announced = events.sessions.iter().find(|session| session.id == *id);
+    let noise = events.sessions.iter().filter(|session| session.id == *id).filter_map(|session| session.noise_lines);
     let closes: BTreeSet<i64> =
         events.closes.iter().filter(|closed| closed.id == *id).map(|closed| closed.ended_at).collect();
     let requests: Vec<_> = counted.iter().filter(|request| request.session.as_ref() == Some(id)).collect();
@@ -136,6 +140,7 @@ fn session_row(id: &String, events: &Events, counted: &[&Request]) -> String {
         count(requests.len()),
         count(requests.iter().filter(|request| request.status != 0).count()),
         count(requests.iter().filter(|request| request.is_tool_error).count()),
+        noise.max().map(|lines| lines.to_string()),
     ])
 }
 

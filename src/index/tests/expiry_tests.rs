@@ -249,6 +249,7 @@ fn names_that_are_gone_leave_their_places_to_new_ones() {
         started_at,
         proxy: format!("p{number}"),
         client: Some(format!("c{number}")),
+        noise: None,
     };
     let mut events: Vec<_> = (0..9).map(|number| session(number, 0)).collect();
     fixture.fold(&events, &[]);
@@ -271,6 +272,7 @@ fn a_name_that_a_session_gets_while_unused_ones_are_looked_for_stays() {
         started_at,
         proxy: format!("p{name}"),
         client: Some(format!("c{name}")),
+        noise: None,
     };
     let mut events: Vec<_> = (0..8).map(|number| session(number, 0, number)).collect();
     fixture.fold(&events, &[]);

@@ -11,7 +11,6 @@ pub const KNOWN_DISAGREEMENTS: &[(u64, &str)] = &[
     (144, "a forged base sequence behind a hole of a living writer: folded on, where the model waits"),
     (189, "one segment id in wal/ and in kept/: rebuild counts a record as lost that the model has"),
     (217, "a forged base sequence in quarantine/: rebuild counts records as lost that the model takes for unknown"),
-    (331, "a living writer's segment whose first page is zero: verify and check say that its log waits behind it"),
 ];
 
 /// Says on standard output which disagreements are open among these logs.

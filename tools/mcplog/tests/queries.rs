@@ -463,3 +463,27 @@ fn of_a_list_that_is_too_long_to_be_kept_whole_the_tools_and_their_changes_are_s
     assert_eq!(gists.len(), 4 + 2901 - 10);
     assert!(!fixture.run("schema").ok().contains("too long"));
 }
+
+#[test]
+fn noise_has_a_column_only_where_a_session_has_some_and_the_highest_number_counts() {
+    let said = |session: &str, client: &str, noise: &str| {
+        format!(
+            r#"{{"type":"session","session_id":"{session}","proxy":"files","started_at":1760000000000{client}{noise}}}"#
+        )
+    };
+    let client = r#","client_name":"claude-code""#;
+    let counted = |lines: u64| format!(r#","noise_lines":{lines}"#);
+    let quiet = [said("quiet", client, ""), said("counted", client, &counted(0))];
+    let fixture = Fixture::new();
+    fixture.ingest(quiet.join("\n")).ok();
+    assert!(!fixture.run("sessions").ok().contains("NOISE"));
+    // Out of order, and once before anybody knew the client.
+    let noisy = [said("noisy", client, &counted(12)), said("noisy", client, &counted(1_200)), said("noisy", "", "")];
+    fixture.ingest(noisy.join("\n")).ok();
+    assert_snapshot!("sessions_with_noise", fixture.run("sessions").ok());
+    let rows = fixture.run("sessions --json").json();
+    let told: Vec<_> = rows.iter().map(|row| (&row["session_id"], &row["noise_lines"])).collect();
+    let (null, json) = (serde_json::Value::Null, |text: &str| serde_json::Value::from(text));
+    assert_eq!(told, [(&json("counted"), &0.into()), (&json("noisy"), &1_200.into()), (&json("quiet"), &null)]);
+    assert!(rows.iter().all(|row| row["client_name"] == "claude-code"), "{rows:?}");
+}

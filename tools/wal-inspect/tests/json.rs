@@ -96,6 +96,8 @@ enum Object {
         #[serde(deserialize_with = "nullable")]
         protocol_version: Option<String>,
         derived: bool,
+        #[serde(deserialize_with = "nullable")]
+        noise_lines: Option<i64>,
     },
     SessionClosed {
         writer_id: String,
@@ -309,6 +311,7 @@ fn every_field_of_every_kind_of_record_is_there() {
             client_platform: text("claude"),
             protocol_version: text("2025-11-25"),
             derived: false,
+            noise_lines: Some(3),
         }
     );
     assert_eq!(

@@ -18,19 +18,21 @@ use mcplog_terminal::units::{count, duration_ms};
 use mcplog_terminal::view::View;
 use std::io::{self, Write};
 
-const SESSION_COLUMNS: [Column; 11] = [
+const SESSION_COLUMNS: [Column; 12] = [
     Column::left("SEEN"),
     Column::left("SESSION").cut_to(8),
     Column::left("CLIENT").cut_to(9),
-    Column::left("VERSION").cut_to(8).droppable(5),
-    Column::left("PLATFORM").cut_to(8).droppable(3),
-    Column::left("PROTOCOL").cut_to(10).droppable(4),
+    Column::left("VERSION").cut_to(8).droppable(6),
+    Column::left("PLATFORM").cut_to(8).droppable(4),
+    Column::left("PROTOCOL").cut_to(10).droppable(5),
     Column::right("CALLS"),
     Column::right("ERRORS"),
     Column::right("ISERROR").droppable(1),
-    Column::right("LASTED").droppable(2),
+    Column::right("NOISE").droppable(2),
+    Column::right("LASTED").droppable(3),
     Column::left("STATE"),
 ];
+const NOISE_COLUMN: usize = 9;
 
 const CLIENT_COLUMNS: [Column; 9] = [
     Column::left("CLIENT").cut_to(16),
@@ -101,6 +103,8 @@ struct SessionTable {
     time_style: TimeStyle,
     /// How much of a session's name is shown, in characters; `None`: the whole id.
     id_length: Option<usize>,
+    /// Whether there is a column of noise: a session of the sample has some.
+    has_noise: bool,
 }
 
 impl RowTable<SessionRow> for SessionTable {
@@ -110,9 +114,14 @@ impl RowTable<SessionRow> for SessionTable {
         let (time_header, time_style) = view.clock.column("SEEN", first_ts, last_ts);
         let time_style = time_style.in_seconds();
         let id_length = session_name::shown_length(view, sample.iter().map(|row| row.session_id.as_str()));
-        let mut table = Self { layout: Layout::new(&[], "", &[], None), time_header, time_style, id_length };
+        let has_noise = sample.iter().any(|row| row.noise_lines.is_some_and(|lines| lines > 0));
+        let mut table = Self { layout: Layout::new(&[], "", &[], None), time_header, time_style, id_length, has_noise };
         let cells: Vec<_> = sample.iter().map(|row| table.cells(row, view)).collect();
-        table.layout = Layout::new(&SESSION_COLUMNS, &table.time_header, &cells, view.width);
+        let mut columns = SESSION_COLUMNS.to_vec();
+        if !has_noise {
+            columns.remove(NOISE_COLUMN);
+        }
+        table.layout = Layout::new(&columns, &table.time_header, &cells, view.width);
         table
     }
 
@@ -134,7 +143,7 @@ impl SessionTable {
         };
         let until = row.closed_at.unwrap_or(row.last_seen_at).max(row.last_seen_at);
         let mark = if row.derived { "~" } else { "" };
-        vec![
+        let mut cells = vec![
             Cell::owned(view.clock.time(row.last_seen_at, self.time_style)).styled(DIM),
             Cell::owned(format!("{mark}{}", session_name::shown(&row.session_id, self.id_length))).styled(DIM),
             client(row.client_name.as_deref()),
@@ -146,7 +155,11 @@ impl SessionTable {
             notable(row.total_tool_errors, WARNING),
             lasted(until.saturating_sub(row.started_at)),
             Cell::new(state).styled(style),
-        ]
+        ];
+        if self.has_noise {
+            cells.insert(NOISE_COLUMN, notable(row.noise_lines.unwrap_or(0), WARNING));
+        }
+        cells
     }
 }
 

@@ -74,6 +74,7 @@ fn record(store: &Store, index: usize, told: &Told) {
     session.client_version = Some(name(3));
     session.client_platform = Some(name(4));
     session.protocol_version = Some(name(5));
+    session.noise_lines = Some(numbers[1]).filter(|_| choice % 2 > 0);
     let request_id = format!("{index}{}", name(6));
     let mut request = Request::new(&request_id, *ts, name(1), name(7));
     request.session_id = Some(name(0));

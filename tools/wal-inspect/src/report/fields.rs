@@ -121,6 +121,7 @@ pub(crate) fn fields<'a>(record: &Record<'a>) -> Vec<(&'static str, Value<'a>)> 
             client_platform,
             protocol_version,
             derived,
+            noise_lines,
         }) => vec![
             ("session_id", session_id.text().into()),
             ("proxy", proxy.into()),
@@ -130,6 +131,7 @@ pub(crate) fn fields<'a>(record: &Record<'a>) -> Vec<(&'static str, Value<'a>)> 
             ("client_platform", client_platform.into()),
             ("protocol_version", protocol_version.into()),
             ("derived", derived.into()),
+            ("noise_lines", noise_lines.into()),
         ],
         Record::SessionClosed(SessionClosedRecord { session_id, ended_at }) => {
             vec![("session_id", session_id.text().into()), ("ended_at", ended_at.into())]

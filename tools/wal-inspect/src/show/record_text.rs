@@ -106,6 +106,9 @@ fn put_session(line: &mut Line, session: &SessionRecord<'_>) {
     put(line, PLAIN, &session.session_id.text());
     put(line, DIM, session.proxy);
     put(line, DIM, session.protocol_version.unwrap_or_default());
+    if let Some(lines) = session.noise_lines {
+        put(line, DIM, &format!("{lines} lines of noise"));
+    }
 }
 
 fn kind(line: &mut Line, style: Style, name: &str) {

@@ -112,6 +112,7 @@ pub(super) struct SessionLine<'a> {
     client_platform: Option<Text<'a>>,
     protocol_version: Option<Text<'a>>,
     derived: Option<bool>,
+    noise_lines: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -155,6 +156,7 @@ impl Line<'_> {
                 session.client_platform = optional(&line.client_platform);
                 session.protocol_version = optional(&line.protocol_version);
                 session.derived = line.derived.unwrap_or(false);
+                session.noise_lines = line.noise_lines;
                 session.into()
             }
             Self::SessionClosed(line) => SessionClosed::new(line.session_id.as_str(), line.ended_at).into(),
@@ -259,7 +261,7 @@ mod tests {
 
         let line = parse(
             br#"{"type":"session","session_id":"s","proxy":"p","started_at":1760000000000,"client_name":"n","client_version":"v",
-                "client_platform":"claude","protocol_version":"2025-11-25","derived":true}"#,
+                "client_platform":"claude","protocol_version":"2025-11-25","derived":true,"noise_lines":7}"#,
         );
         let line = line.unwrap().unwrap();
         let mut session = Session::new("s", TS, "p");
@@ -268,6 +270,7 @@ mod tests {
         session.client_platform = Some("claude");
         session.protocol_version = Some("2025-11-25");
         session.derived = true;
+        session.noise_lines = Some(7);
         assert_eq!(line.event(), session.into());
 
         let line = parse(br#"{"type":"session_closed","session_id":"s","ended_at":1760000000000}"#).unwrap().unwrap();
