@@ -95,6 +95,7 @@ fn what_goes_from_json_takes_its_line_and_leaves_comments() {
         &[
             (r#"{ "a": 1, "b": 2 }"#, "a", Remove, r#"{ "b": 2 }"#),
             (r#"{ "a": 1, "b": 2 }"#, "b", Remove, r#"{ "a": 1 }"#),
+            (r#"{"a": 1 /* c */, "b": 2}"#, "a", Remove, r#"{ /* c */ "b": 2}"#),
             ("{\n  \"a\": 1,\n  \"b\": 2 // c\n}", "b", Remove, "{\n  \"a\": 1\n  // c\n}"),
             ("{\n  \"a\": 1, // c\n  \"b\": 2 }", "b", Remove, "{\n  \"a\": 1 // c\n  }"),
             ("{\n  \"a\": 1,\n  \"b\": 2,\n  \"c\": 3\n}", "b", Remove, "{\n  \"a\": 1,\n  \"c\": 3\n}"),
@@ -218,6 +219,7 @@ fn what_can_not_be_edited_alone_is_refused_and_stays() {
         (Format::Json, r#"{"a": 1}"#, "a", Source("1, \"b\": 2")),
         (Format::Json, r#"{"a": 1}"#, "a", Source("1 // ")),
         (Format::Json, r#"{"a": 1}"#, "a", Source("{")),
+        (Format::Json, r#"{"a": 1}"#, "a", Source("2 /* c */")),
         (Format::Json, r#"{"a": 1}"#, "b>c", x()),
         (Format::Json, r#"{"a": 1}"#, "a>c", x()),
         (Format::Json, r#"{"a": [1]}"#, "a>1", x()),

@@ -30,7 +30,7 @@ fn any_format() -> impl Strategy<Value = Format> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn an_edit_changes_what_it_says_within_the_entry_and_undone_gives_the_bytes_from_before(

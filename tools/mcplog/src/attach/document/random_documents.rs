@@ -406,7 +406,12 @@ impl Writer {
             }
             if self.chance(4) {
                 self.out.push_str(if is_list { "" } else { " " });
-                self.flow_value(&Value::Object(all.into_iter().collect()), 0);
+                // In their order, which begins with the name.
+                self.bracketed(['{', '}'], all.len(), 0, |writer, index| {
+                    let (name, value) = &all[index];
+                    writer.out.push_str(&format!("{}: ", yaml_name(name)));
+                    writer.flow_value(value, 0);
+                });
                 self.yaml_line();
             } else {
                 let depth = indentation.len() + self.unit.len() + usize::from(is_list);
