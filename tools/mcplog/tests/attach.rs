@@ -275,6 +275,7 @@ fn a_client_without_files_is_told_where_they_were_looked_for() {
         assert!(run.stderr.contains(place), "{client}: {}", run.stderr);
         assert!(home.run(&format!("detach {client}")).ok().contains("nothing"), "{client}");
     }
+    assert!(!home.path(".local").exists(), "nothing is made where nothing is done");
     assert_eq!(
         home.run("attached").ok(),
         "nothing is attached; `mcplog attach CLIENT` attaches the servers of a client\n"

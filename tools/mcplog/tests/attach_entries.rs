@@ -276,6 +276,15 @@ fn a_server_that_went_away_or_was_taken_back_by_hand_is_forgotten() {
     assert!(shown.contains("forgotten") && shown.contains("not in the file any more"), "{shown}");
     assert_eq!(home.read(CURSOR), without);
     assert!(home.read(".local/state/mcplog/attached.json").contains("\"attached\": []"));
+    // With its whole file.
+    home.write(CURSOR, &text);
+    home.run("attach cursor a").ok();
+    fs::remove_file(home.path(CURSOR)).unwrap();
+    assert!(home.run("attached --json").json().is_empty());
+    let shown = home.run("detach cursor").ok();
+    assert!(shown.contains("forgotten") && shown.contains("file is not there any more"), "{shown}");
+    assert!(home.read(".local/state/mcplog/attached.json").contains("\"attached\": []"));
+    assert!(home.run("detach cursor").ok().contains("nothing"));
     // Taken back, and attached once more.
     home.write(CURSOR, &text);
     home.run("attach cursor").ok();

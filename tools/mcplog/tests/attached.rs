@@ -7,7 +7,7 @@ mod common;
 #[path = "../../wal-inspect/tests/json_page/mod.rs"]
 mod json_page;
 
-use client_home::{CLIENTS, ClientHome};
+use client_home::{CLIENTS, ClientHome, SECRET};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -128,6 +128,31 @@ fn no_store_is_no_error_and_one_that_can_not_be_read_is_said_once() {
     let run = home.run("attached --json");
     assert_eq!((run.code, run.stdout.lines().count()), (2, 4), "{}", run.stdout);
     assert_eq!(run.stderr.matches("error:").count(), 1, "{}", run.stderr);
+    assert!(!run.stdout.contains("\"recorded_since\":false"), "nobody knows: {}", run.stdout);
+    let shown = home.run("attached").stdout;
+    assert!(shown.contains("unknown") && !shown.contains("never recorded"), "{shown}");
+}
+
+#[test]
+fn an_address_that_may_say_who_asks_is_not_shown() {
+    let home = ClientHome::new();
+    for own in ["http://user:s3cr3t@127.0.0.1:1/mcp", "${BASE:-http://x}/mcp/s3cr3t", "https://x.test/s3cr3t/mcp"] {
+        home.write(".cursor/mcp.json", json!({ "mcpServers": { "a": { "url": own } } }).to_string());
+        for line in [
+            "attach cursor a --via http://127.0.0.1:2/ --dry-run",
+            "attach cursor a --via http://127.0.0.1:2/",
+            "attached --json",
+            "attached --wide",
+            "detach cursor --dry-run",
+            "detach cursor",
+        ] {
+            let run = home.run(line);
+            assert_eq!(run.code, 0, "{line}: {}", run.stderr);
+            assert!(!run.stdout.contains(SECRET) && !run.stderr.contains(SECRET), "{line}: {}", run.stdout);
+            assert!(!line.contains("dry") || run.stdout.contains("http://127.0.0.1:2/"), "{line}: {}", run.stdout);
+        }
+        assert!(home.read(".cursor/mcp.json").contains(own));
+    }
 }
 
 #[test]

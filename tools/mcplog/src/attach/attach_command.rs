@@ -32,8 +32,8 @@ pub(crate) fn run(args: &AttachArgs, view: &View, out: &mut dyn Write, err: &mut
     let wrapper = Wrapper { program: program.path, dir };
     let order = Order { wrapper: &wrapper, via: args.via.as_deref(), exists: &|path| Path::new(path).exists() };
 
-    let mut writing = Writing::begin(&user, args.dry_run, args.json).map_err(CliError::failed)?;
     let files = existing(args, &user)?;
+    let mut writing = Writing::begin(&user, args.dry_run, args.json).map_err(CliError::failed)?;
     let projects = user.projects();
     let (opened, errors) = Opened::all(args.client, &files, projects);
     writing.report.errors = errors.iter().map(ToString::to_string).collect();

@@ -16,9 +16,10 @@ use super::user::User;
 use crate::error::{CliError, EXIT_IN_PART, EXIT_OK};
 use crate::proxy::UpstreamUrl;
 use mcplog_terminal::json;
-use mcplog_terminal::output::complain;
+use mcplog_terminal::output::{complain, remark};
 use mcplog_terminal::style::{DIM, GOOD, NAME, WARNING};
 use mcplog_terminal::table::{Cell, Column, write_table};
+use mcplog_terminal::text::escape;
 use mcplog_terminal::units::counted;
 use mcplog_terminal::view::View;
 use serde::Serialize;
@@ -55,6 +56,9 @@ struct Shown {
     last_session: Option<LastSession>,
     /// Whether a session was recorded since; null where it is not known since when, or whether there is any.
     recorded_since: Option<bool>,
+    /// Whether the store could be asked.
+    #[serde(skip)]
+    is_known: bool,
 }
 
 /// Runs the command; returns the exit code.
@@ -101,8 +105,9 @@ fn attached(opened: &Opened, server: &Server, remembered: &State, dir: &Path) ->
         Kind::Http { url, .. } => {
             let attachment = attachment.filter(|attachment| attachment.how == How::Via)?;
             let own = own_address(attachment, url)?;
-            // What the proxy before it calls it, unless it was told another name.
-            let name = UpstreamUrl::parse(&own).map_or(own, |url| url.authority().to_owned());
+            // What the proxy before it calls it, unless it was told another name. An address that is none, of variables
+            // for example, is not shown: it may say who asks.
+            let name = UpstreamUrl::parse(&own).map_or_else(|_| server.name.clone(), |url| url.authority().to_owned());
             (How::Via, url.clone(), name, None)
         }
         _ => return None,
@@ -122,6 +127,7 @@ fn attached(opened: &Opened, server: &Server, remembered: &State, dir: &Path) ->
         attached_at: attachment.filter(|attachment| attachment.how == how).map(|attachment| attachment.attached_at),
         last_session: None,
         recorded_since: None,
+        is_known: false,
     })
 }
 
@@ -130,24 +136,35 @@ fn own_address(attachment: &Attachment, url: &str) -> Option<String> {
     attachment.addresses.as_ref().filter(|addresses| addresses.via == url).map(|addresses| addresses.own.clone())
 }
 
-/// Asks the stores for the latest sessions; each is opened once.
+/// Asks the stores for the latest sessions; each is opened once, and says once what it can't answer.
 fn ask_stores(shown: &mut [Shown], errors: &mut Vec<String>) {
     let mut stores = BTreeMap::new();
     for row in shown {
-        let store = stores.entry(row.dir.clone()).or_insert_with(|| {
-            Recorded::open(&row.dir).unwrap_or_else(|error| {
-                errors.push(error.to_string());
-                None
-            })
-        });
+        let store = stores.entry(row.dir.clone()).or_insert_with(|| open_store(&row.dir, errors));
+        let Some(store) = store else { continue };
         let session = store.as_ref().map(|store| store.last_session(row.client, &row.name, row.how)).transpose();
         match session {
-            Ok(session) => row.last_session = session.flatten(),
+            Ok(session) => {
+                row.is_known = true;
+                row.last_session = session.flatten();
+                let is_since = |at: i64| row.last_session.as_ref().is_some_and(|session| session.last_seen_at >= at);
+                row.recorded_since = row.attached_at.map(is_since);
+            }
             Err(error) => errors.push(error.to_string()),
         }
-        let is_since = |at: i64| row.last_session.as_ref().is_some_and(|session| session.last_seen_at >= at);
-        row.recorded_since = row.attached_at.map(is_since);
     }
+}
+
+/// The store in a directory, or that there is none yet; `None` if it can't be read.
+fn open_store(dir: &Path, errors: &mut Vec<String>) -> Option<Option<Recorded>> {
+    let store = Recorded::open(dir).map_err(|error| errors.push(error.to_string())).ok()?;
+    if store.as_ref().is_some_and(Recorded::is_behind) {
+        let dir = escape(&dir.display().to_string()).into_owned();
+        remark(format!(
+            "{dir}: records wait in the log and are not counted here; `mcplog logs --fold` has them folded"
+        ));
+    }
+    Some(store)
 }
 
 fn write_rows(out: &mut dyn Write, shown: &[Shown], user: &User, view: &View, now_ts: i64) -> io::Result<()> {
@@ -158,6 +175,7 @@ fn write_rows(out: &mut dyn Write, shown: &[Shown], user: &User, view: &View, no
 fn cells<'a>(row: &'a Shown, user: &User, now_ts: i64) -> Vec<Cell<'a>> {
     let (text, style) = match &row.last_session {
         _ if row.is_missing => ("its mcplog is gone: attach it again".to_owned(), WARNING),
+        None if !row.is_known => ("unknown: its store can't be read".to_owned(), WARNING),
         None => ("never recorded: restart the client".to_owned(), WARNING),
         Some(session) => {
             let style = if row.recorded_since == Some(false) { WARNING } else { GOOD };

@@ -5,26 +5,36 @@
 use super::arguments::DetachArgs;
 use super::found::found;
 use super::opened::Opened;
+use super::places::Scope;
 use super::plan::{Detached, detach};
 use super::report::{Row, say};
 use super::selection::Selection;
 use super::server::Projects;
 use super::state::{Attachment, State};
+use super::state_file::read;
 use super::user::User;
 use super::words::Told;
 use super::writing::{Planned, Writing};
 use crate::error::{CliError, EXIT_OK};
 use mcplog_terminal::output::complain;
 use mcplog_terminal::view::View;
-use std::io::Write;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
 
 /// Runs the command; returns the exit code.
 pub(crate) fn run(args: &DetachArgs, view: &View, out: &mut dyn Write) -> Result<u8, CliError> {
     let user = User::here(&args.files)?;
-    let mut writing = Writing::begin(&user, args.dry_run, args.json).map_err(CliError::failed)?;
-    let also = writing.remembered.files(args.client);
-    let mut files = found(args.client, &user.surroundings(), also.into_iter());
+    let remembered = read(&user.state_dir).map_err(CliError::failed)?;
+    let mut files = found(args.client, &user.surroundings(), remembered.files(args.client).into_iter());
     files.retain(|file| args.files.scope.is_none_or(|scope| file.scope == scope));
+    if files.is_empty() && args.servers.is_empty() && remembered.files(args.client).is_empty() {
+        if !args.json {
+            nothing(args, out)?;
+        }
+        return Ok(EXIT_OK);
+    }
+    let mut writing = Writing::begin(&user, args.dry_run, args.json).map_err(CliError::failed)?;
     // What was attached in one project is found from anywhere.
     let (opened, errors) = Opened::all(args.client, &files, Projects::All);
     writing.report.errors = errors.iter().map(ToString::to_string).collect();
@@ -38,6 +48,9 @@ pub(crate) fn run(args: &DetachArgs, view: &View, out: &mut dyn Write) -> Result
         let planned = detach_all(&mut after, selection, &writing.remembered);
         writing.settle(before, &after, planned, Projects::All, out)?;
     }
+    for ((path, scope), planned) in gone_with_their_files(args, selection, &remembered) {
+        writing.forget(path, scope, planned).map_err(CliError::failed)?;
+    }
     let report = &writing.report;
     if args.json {
         report.write_json(args.client, out)?;
@@ -46,12 +59,16 @@ pub(crate) fn run(args: &DetachArgs, view: &View, out: &mut dyn Write) -> Result
         if report.is_changed() {
             say(out, view, 0, &format!("To have it so: {}.", args.client.facts().restart))?;
         } else if report.files.is_empty() && report.errors.is_empty() {
-            writeln!(out, "nothing of {} is attached", args.client.title())?;
+            nothing(args, out)?;
         }
     }
     report.errors.iter().for_each(complain);
     // Where nothing is attached, all is as it was asked for.
     Ok(if report.files.is_empty() && report.errors.is_empty() { EXIT_OK } else { report.exit_code() })
+}
+
+fn nothing(args: &DetachArgs, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "nothing of {} is attached", args.client.title())
 }
 
 /// Detaches those of a file's servers that are meant, in its document. A server that is not attached is told of only if it
@@ -84,14 +101,38 @@ fn detach_all(opened: &mut Opened, selection: Selection<'_>, remembered: &State)
             && !opened.servers.iter().any(|server| opened.place(server) == attachment.place)
     };
     for attachment in remembered.attached.iter().filter(is_gone) {
-        planned.memory.detached.push(attachment.place.clone());
-        planned.rows.push(Row {
-            server: attachment.place.server.clone(),
-            told: Told::of_gone(),
-            is_disabled: false,
-            is_changed: false,
-            is_named: false,
-        });
+        forget(&mut planned, attachment, "it is not in the file any more");
     }
     planned
+}
+
+/// The servers that were attached in files that are not there any more, by file.
+fn gone_with_their_files(
+    args: &DetachArgs,
+    selection: Selection<'_>,
+    remembered: &State,
+) -> BTreeMap<(PathBuf, Scope), Planned> {
+    let is_gone = |attachment: &&Attachment| {
+        attachment.place.client == args.client
+            && args.files.scope.is_none_or(|scope| attachment.scope == scope)
+            && selection.has(&attachment.place.server)
+            && attachment.path.metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let mut files: BTreeMap<_, Planned> = BTreeMap::new();
+    for attachment in remembered.attached.iter().filter(is_gone) {
+        let planned = files.entry((attachment.path.clone(), attachment.scope)).or_default();
+        forget(planned, attachment, "its file is not there any more");
+    }
+    files
+}
+
+fn forget(planned: &mut Planned, attachment: &Attachment, remark: &str) {
+    planned.memory.detached.push(attachment.place.clone());
+    planned.rows.push(Row {
+        server: attachment.place.server.clone(),
+        told: Told::of_gone(remark),
+        is_disabled: false,
+        is_changed: false,
+        is_named: false,
+    });
 }

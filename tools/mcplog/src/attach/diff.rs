@@ -4,16 +4,18 @@
 //! of the file say never get into a terminal's history, wherever they stand on their lines.
 
 use super::document::{Document, Step};
-use super::secret::{may_be_secret, secret_words};
+use super::secret::secret_words;
 use super::server::{Kind, Server, Started};
 use similar::TextDiff;
+use std::collections::BTreeSet;
 
 /// How many lines around a change are shown.
 const CONTEXT: usize = 2;
 
-/// A document's text with everything covered but commands, arguments and addresses of `servers`.
-pub(super) fn covered(document: &Document, servers: &[Server]) -> String {
-    let shown: Vec<_> = servers.iter().map(|server| (server, Shown::of(server))).collect();
+/// A document's text with everything covered but commands and arguments of `servers`, and those of their addresses that are
+/// proxies': a server's own may say who asks, in its path too.
+pub(super) fn covered(document: &Document, servers: &[Server], proxies: &BTreeSet<String>) -> String {
+    let shown: Vec<_> = servers.iter().map(|server| (server, Shown::of(server, proxies))).collect();
     document.masked(&|at: &[Step]| {
         shown.iter().any(|(server, shown)| within(server, at).is_some_and(|member| shown.has(member)))
     })
@@ -35,13 +37,13 @@ enum Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn of(server: &'a Server) -> Self {
+    fn of(server: &'a Server, proxies: &BTreeSet<String>) -> Self {
         match &server.kind {
             Kind::Stdio(started) => {
                 let words: Vec<_> = [&started.command].into_iter().chain(&started.arguments).cloned().collect();
                 Self::Started { started, is_secret: secret_words(&words) }
             }
-            Kind::Http { member, url } if !may_be_secret(url) => Self::Address(member),
+            Kind::Http { member, url } if proxies.contains(url) => Self::Address(member),
             _ => Self::Nothing,
         }
     }

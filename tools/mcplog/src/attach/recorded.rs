@@ -5,7 +5,7 @@
 use super::client::Client;
 use super::state::How;
 use mcplog::error::IndexError;
-use mcplog::query::{Query, RequestFilter, SessionFilter, SessionRow};
+use mcplog::query::{Query, RequestFilter, SessionFilter, SessionRow, TimeRange};
 use serde::Serialize;
 use std::path::Path;
 
@@ -24,7 +24,10 @@ pub(super) struct LastSession {
 }
 
 /// An open store.
-pub(super) struct Recorded(Query);
+pub(super) struct Recorded {
+    query: Query,
+    is_behind: bool,
+}
 
 impl Recorded {
     /// Opens the store in a directory; `None` if there is none.
@@ -33,7 +36,14 @@ impl Recorded {
         if !dir.join("store.db").try_exists().unwrap_or(true) {
             return Ok(None);
         }
-        Ok(Some(Self(Query::open(dir)?)))
+        let query = Query::open(dir)?;
+        let is_behind = mcplog::completeness(&query, TimeRange::default())?.is_behind;
+        Ok(Some(Self { query, is_behind }))
+    }
+
+    /// Whether records wait in the log that nobody has folded.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     /// The latest session under that name over that transport: one of the client's, if there is any.
@@ -41,7 +51,7 @@ impl Recorded {
         let filter =
             SessionFilter { proxy: Some(name.to_owned()), limit: Some(SESSIONS_MAX), ..SessionFilter::default() };
         let mut latest = None;
-        for row in self.0.sessions(&filter)?.into_iter().rev() {
+        for row in self.query.sessions(&filter)?.into_iter().rev() {
             if !self.is_over(&row, how)? {
                 continue;
             }
@@ -57,7 +67,7 @@ impl Recorded {
     fn is_over(&self, row: &SessionRow, how: How) -> Result<bool, IndexError> {
         let session_id = Some(row.session_id.clone());
         let filter = RequestFilter { session_id, limit: Some(1), ..RequestFilter::default() };
-        let requests = self.0.requests(&filter)?;
+        let requests = self.query.requests(&filter)?;
         let transport = requests.first().and_then(|request| request.transport.as_deref());
         Ok(transport.is_none_or(|transport| (transport == "stdio") == (how == How::Wrap)))
     }

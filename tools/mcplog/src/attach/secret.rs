@@ -23,7 +23,7 @@ pub(super) fn secret_words(words: &[String]) -> Vec<bool> {
 }
 
 /// Whether a word may be a secret by itself: an address that says who asks, a header, an option with its value.
-pub(super) fn may_be_secret(word: &str) -> bool {
+fn may_be_secret(word: &str) -> bool {
     let (name, has_value) = word.split_once('=').map_or((word, false), |(name, _)| (name, true));
     let lower = word.to_ascii_lowercase();
     (has_value && (is_marked(name) || name.ends_with("KEY") || name.ends_with("key")))

@@ -105,13 +105,13 @@ impl Told {
         }
     }
 
-    /// A server that was attached, and that is not in its file any more.
-    pub(super) fn of_gone() -> Self {
+    /// A server that was attached, and that is gone, as `remark` says.
+    pub(super) fn of_gone(remark: &str) -> Self {
         Self {
             outcome: "forgotten",
             word: "forgotten",
             style: DIM,
-            remark: "it is not in the file any more".to_owned(),
+            remark: remark.to_owned(),
             how: None,
             reason: Some("gone"),
             is_done: true,

@@ -5,6 +5,7 @@
 use super::change::{Memory, write};
 use super::diff::{covered, diff};
 use super::opened::Opened;
+use super::places::Scope;
 use super::report::{FileReport, Report, Row};
 use super::server::{Projects, Server};
 use super::state::State;
@@ -12,6 +13,7 @@ use super::state_file::{StateError, StateFile, read};
 use super::user::User;
 use mcplog_terminal::text::escape_lines;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 /// What became of a file's servers, in its document, and what is to be remembered of that.
 #[derive(Default)]
@@ -44,6 +46,18 @@ impl<'a> Writing<'a> {
         Ok(Self { user, state_file, remembered, shows_diff, report: Report { is_dry_run, ..Report::default() } })
     }
 
+    /// Forgets the servers of a file that is not there any more.
+    pub(super) fn forget(&mut self, path: PathBuf, scope: Scope, planned: Planned) -> Result<(), StateError> {
+        if let Some(state_file) = &mut self.state_file {
+            for place in &planned.memory.detached {
+                state_file.state.forget(place);
+            }
+            state_file.save()?;
+        }
+        self.report.files.push(FileReport { path, scope, rows: planned.rows, remarks: Vec::new(), backup: None });
+        Ok(())
+    }
+
     /// Writes a file whose document was changed, or shows the difference.
     pub(super) fn settle(
         &mut self,
@@ -54,6 +68,8 @@ impl<'a> Writing<'a> {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let Planned { rows, memory } = planned;
+        let known = self.remembered.attached.iter().chain(&memory.attached);
+        let proxies = known.filter_map(|one| one.addresses.as_ref()).map(|addresses| addresses.via.clone()).collect();
         let mut file =
             FileReport { path: after.path().to_owned(), scope: after.scope, rows, remarks: Vec::new(), backup: None };
         if let Some(state_file) = &mut self.state_file {
@@ -67,7 +83,8 @@ impl<'a> Writing<'a> {
         }
         if self.shows_diff {
             let servers = Server::all(&after.document, after.client, after.layout, projects);
-            let [old, new] = [covered(&before.document, &before.servers), covered(&after.document, &servers)];
+            let old = covered(&before.document, &before.servers, &proxies);
+            let new = covered(&after.document, &servers, &proxies);
             out.write_all(escape_lines(&diff(&self.user.shown(after.path()), &old, &new)).as_bytes())?;
         }
         if !file.rows.is_empty() {
