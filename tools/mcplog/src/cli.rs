@@ -179,7 +179,8 @@ order), died, ended (its log is still being folded, which says how), or unknown
 
 JSON fields: writer_id, process_id, host, program, program_version, started_at,
 last_seen_at (its newest event), ended_at, ended (closed, died), folded_records,
-state (recording, closed, died, ended, unknown). Times are Unix milliseconds UTC.")]
+state (recording, closed, died, ended, unknown). Times are Unix milliseconds
+UTC.")]
     Writers(WritersArgs),
 
     /// Say whether a store is sound: its log, its database, and how they fit together
