@@ -226,3 +226,17 @@ fn a_reader_in_the_way_of_cleaning_up_is_no_problem_of_a_process_that_ends() {
     assert!(fixture.shut_down().health.is_ok());
     assert!(fixture.folders().is_empty());
 }
+
+#[test]
+fn what_waits_because_the_log_was_taken_away_is_recorded_at_the_end() {
+    let mut fixture = Fixture::with(|_| {});
+    fixture.record(0..10);
+    fixture.fold();
+    fixture.folders().iter().for_each(|folder| std::fs::remove_dir_all(folder).unwrap());
+    wait_until("that is noticed", || fixture.store().stats().health.to_string().contains("taken away"));
+    // The next log is not due before a minute is over.
+    fixture.record(10..20);
+    let report = fixture.shut_down();
+    assert_eq!((report.dropped, report.left_in_log), (0, 0), "{report:?}");
+    assert_eq!(stored(&fixture).len(), 20);
+}

@@ -97,6 +97,8 @@ impl Appender {
             idle = next_idle(idle, taken, quiet);
             std::thread::park_timeout(idle);
         }
+        // What is appended to a log that was taken away is lost, and nobody looks later.
+        writer.end.look_after_folder(true);
         intake.close(|event| writer.append_event(event));
         writer.end.report_progress();
         writer.append_last();

@@ -78,9 +78,9 @@ pub(super) enum NoSegment {
     )]
     LogFull { bytes: u64, max: u64 },
     #[error(
-        "the folder of this process's log was taken away {seconds_ago} s after it was made; another is made after a minute"
+        "the folder of this process's log was taken away soon after it was made; another is made a minute after that one"
     )]
-    TakenAway { seconds_ago: u64 },
+    TakenAway,
 }
 
 impl LogEnd {
@@ -209,11 +209,10 @@ impl LogEnd {
         if let Some(log) = self.log.as_ref().filter(|log| !log.is_taken_away) {
             return Ok(Order { id: log.next_segment, bytes, log: OrderedLog::Existing(log.home.clone()) });
         }
-        if let Some(log) = &self.log {
-            let age = log.born.elapsed();
-            if age < LOG_INTERVAL {
-                return Err(NoSegment::TakenAway { seconds_ago: age.as_secs() });
-            }
+        // At the end there is no other time for it, and no more than one that is made then.
+        let is_last = !self.handles.channel.is_open();
+        if !is_last && self.log.as_ref().is_some_and(|log| log.born.elapsed() < LOG_INTERVAL) {
+            return Err(NoSegment::TakenAway);
         }
         let writer = WriterId(random_uuid(&self.wal_dir)?);
         Ok(Order { id: SegmentId(1), bytes, log: OrderedLog::New { store: self.store, writer } })

@@ -311,7 +311,7 @@ impl LogWriter {
                 Ok(()) => return self.end.handles.health.clear(Part::Segments),
                 Err(NoSegment::NoRoom(error)) => self.end.handles.health.report(Part::Segments, error),
                 // That is reported when an event has to wait for it.
-                Err(NoSegment::LogFull { .. } | NoSegment::TakenAway { .. }) => {}
+                Err(NoSegment::LogFull { .. } | NoSegment::TakenAway) => {}
             }
             // It takes frames until there is another, which is asked for when it is that old again.
             if let Some(active) = &mut self.end.active {

@@ -3,6 +3,7 @@
 //! Runs on the compactor, which makes it when it takes the role and drops it when the role goes: nothing of it outlives
 //! that. When the database fails, what was not committed is read again from the checkpoints; the logs go on meanwhile.
 
+use super::clean_up::{CleanUp, FailedCleanUp};
 use super::copies::Copies;
 use super::fold_error::FoldError;
 use super::fold_interval::{self, Backlog};
@@ -59,22 +60,8 @@ pub(crate) struct Folding {
     failed_clean_up: Option<FailedCleanUp>,
     /// Since when this process ends.
     finishing_since: Option<Instant>,
-}
-
-/// A clean-up that failed, and when.
-struct FailedCleanUp {
-    at: Instant,
-    error: RetireError,
-}
-
-/// What a clean-up came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CleanUp {
-    /// It failed, or none was tried.
-    NotNow,
-    /// There is more to do at once.
-    More,
-    Done,
+    /// What was said of folding is of before: it is over with the first commit.
+    is_trouble_old: bool,
 }
 
 /// What a look came to.
@@ -144,6 +131,7 @@ impl Folding {
             caught_up_at: None,
             failed_clean_up: None,
             finishing_since: None,
+            is_trouble_old: true,
         }
     }
 
@@ -165,6 +153,7 @@ impl Folding {
         let worked = self.work_once(finishing);
         if worked.is_err() {
             self.undo();
+            self.is_trouble_old = true;
         }
         worked
     }
@@ -346,6 +335,11 @@ impl Folding {
             self.sources.let_go();
             return Ok(false);
         };
+        // Of who stands in, that the holder does not move stays to be said.
+        if std::mem::take(&mut self.is_trouble_old) && self.role == Role::Holder {
+            // Before anybody is told: who waited for folding may ask next whether all is well.
+            self.handles.health.clear(Part::Fold);
+        }
         self.retirement.note_damaged(folded.damaged);
         self.sources.sources.iter_mut().for_each(Source::commit);
         self.tell_folded(own);

@@ -9,6 +9,7 @@
 
 mod beat_watch;
 mod chunk;
+mod clean_up;
 #[expect(clippy::module_inception, reason = "a folder's main noun has the file of its name; this one only declares")]
 pub(crate) mod compactor;
 #[cfg(test)]

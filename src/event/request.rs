@@ -176,7 +176,9 @@ impl<'a> Request<'a> {
 impl<'a, Id> Request<'a, Id> {
     /// What the request counts as, by all that is recorded of it.
     pub fn counts_as(&self) -> Outcome {
-        Outcome::of(self.status, self.outcome, self.tool_error, self.method, self.error_code)
+        // What method means is said of clients' requests: a server finds out no era, and ends no subscription.
+        let method = if self.direction == Some(Direction::Server) { "" } else { self.method };
+        Outcome::of(self.status, self.outcome, self.tool_error, method, self.error_code)
     }
 
     /// The same, whatever ids are.

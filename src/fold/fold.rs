@@ -12,7 +12,7 @@
 use super::cut_request::{CutRequest, fits};
 use super::session_facts::{Closes, SessionFacts};
 use super::{abridged, cut};
-use crate::event::{ADDRESS_BYTES_MAX, NAME_BYTES_MAX};
+use crate::event::{ADDRESS_BYTES_MAX, Direction, NAME_BYTES_MAX};
 use crate::record::record::{
     ClockStepRecord, GapRecord, Record, SchemaVersionRecord, WriterBeganRecord, WriterEndedRecord,
 };
@@ -46,6 +46,8 @@ pub(crate) fn fold(record: Record<'_>) -> Mutation<'_> {
     match record {
         Record::Request(mut request) => {
             request.outcome = Some(request.counts_as());
+            // A client that is named says no more than one that is not.
+            request.direction = request.direction.filter(|direction| *direction != Direction::Client);
             if fits(&request) {
                 Mutation::Request(request)
             } else {

@@ -11,6 +11,7 @@ pub mod expired;
 pub(crate) mod file_identity;
 pub(crate) mod file_time;
 pub mod finding;
+pub(crate) mod fold_failure;
 pub(crate) mod fold_holder;
 pub(crate) mod fold_lock;
 pub(crate) mod fold_stand_in;

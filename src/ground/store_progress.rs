@@ -11,6 +11,7 @@
 
 use super::error::WaitError;
 use super::expired::Expired;
+use super::fold_failure::{FoldFailure, FoldingAsked};
 use super::other_records::OtherRecords;
 use super::position::{Sequence, WriterId};
 use super::signal::Signal;
@@ -53,10 +54,7 @@ pub(crate) struct StoreProgress {
     closed: AtomicBool,
     /// Why syncing was given up. Set once.
     sync_failure: OnceLock<String>,
-    /// How many times somebody asked for folding. Who asked later than it failed waits for the next try.
-    folding_asked: AtomicU64,
-    /// Why nothing is folded, by this process or another, until somebody mends the database.
-    fold_failure: Mutex<Option<FoldFailure>>,
+    fold_failure: FoldFailure,
     /// Segments that were given up because a sync of theirs failed.
     poisoned_segments: AtomicU64,
     /// Records that wait in the database for a newer build.
@@ -86,23 +84,6 @@ struct LostTickets {
     why: String,
 }
 
-/// Why nothing is folded.
-#[derive(Debug)]
-struct FoldFailure {
-    why: String,
-    /// Whose asking came before the last try.
-    answers: FoldingAsked,
-}
-
-/// Numbers those who asked for folding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct FoldingAsked(u64);
-
-impl FoldingAsked {
-    /// All of them: there will be no other try.
-    pub(crate) const EVERYBODY: Self = Self(u64::MAX);
-}
-
 impl StoreProgress {
     /// At the start there is no log.
     pub(crate) fn new() -> Self {
@@ -123,8 +104,7 @@ impl StoreProgress {
             lost_tickets: Mutex::new(Vec::new()),
             closed: AtomicBool::new(false),
             sync_failure: OnceLock::new(),
-            folding_asked: AtomicU64::new(0),
-            fold_failure: Mutex::new(None),
+            fold_failure: FoldFailure::default(),
             poisoned_segments: AtomicU64::new(0),
             newer_records: AtomicU64::new(0),
             clock_steps: AtomicU64::new(0),
@@ -308,9 +288,9 @@ impl StoreProgress {
 
     /// Waits until it is done for who asked.
     pub(crate) fn wait_expired(&self, asked: u64, deadline: Instant, timeout: Duration) -> Result<(), WaitError> {
-        let asked_folding = self.ask_folding();
+        let asked_folding = self.fold_failure.ask();
         let done = || {
-            let failure = || self.fold_failure(asked_folding).map(|why| Err(WaitError::Fold(why)));
+            let failure = || self.fold_failure.since(asked_folding).map(|why| Err(WaitError::Fold(why)));
             (self.expiry_done.load(Ordering::Acquire) >= asked).then_some(Ok(())).or_else(failure)
         };
         self.more_folded.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
@@ -378,30 +358,21 @@ impl StoreProgress {
         self.more_durable.notify();
     }
 
-    /// Why nothing is folded, by a try that began after this asking. What an earlier one found may be mended.
-    fn fold_failure(&self, asked: FoldingAsked) -> Option<String> {
-        self.fold_failure.lock().as_ref().filter(|failure| failure.answers >= asked).map(|failure| failure.why.clone())
-    }
-
-    fn ask_folding(&self) -> FoldingAsked {
-        FoldingAsked(self.folding_asked.fetch_add(1, Ordering::AcqRel) + 1)
-    }
-
     /// By the compactor, before a try: whom the try answers.
     pub(crate) fn folding_asked(&self) -> FoldingAsked {
-        FoldingAsked(self.folding_asked.load(Ordering::Acquire))
+        self.fold_failure.asked()
     }
 
     /// By the compactor, or for it: nothing is folded until somebody mends the database. Who asked before that was tried is
-    /// told. The first reason stays: those after it follow from it.
+    /// told.
     pub(crate) fn stop_folding(&self, why: String, answers: FoldingAsked) {
-        self.fold_failure.lock().get_or_insert(FoldFailure { why, answers }).answers = answers;
+        self.fold_failure.set(why, answers);
         self.more_folded.notify();
     }
 
     /// By the compactor: somebody has.
     pub(crate) fn resume_folding(&self) {
-        *self.fold_failure.lock() = None;
+        self.fold_failure.clear();
     }
 
     /// What became of a ticket that is called durable.
@@ -439,7 +410,7 @@ impl StoreProgress {
     /// Says that everything up to `target` is waited for. The caller wakes the compactor then.
     pub(crate) fn await_folding(&self, target: Sequence) -> FoldingAsked {
         self.folding_awaited.fetch_max(target.0, Ordering::Release);
-        self.ask_folding()
+        self.fold_failure.ask()
     }
 
     /// Whether somebody waits, or has waited and gone, for what is not folded yet.
@@ -456,7 +427,7 @@ impl StoreProgress {
         timeout: Duration,
     ) -> Result<(), WaitError> {
         let done = || {
-            let failure = || self.fold_failure(asked).map(|why| Err(WaitError::Fold(why)));
+            let failure = || self.fold_failure.since(asked).map(|why| Err(WaitError::Fold(why)));
             (self.folded() >= target).then_some(Ok(())).or_else(failure)
         };
         self.more_folded.wait(deadline, done).unwrap_or(Err(WaitError::Timeout(timeout)))
@@ -529,22 +500,5 @@ mod tests {
             progress.set_folded(own, Sequence(folded));
             assert_eq!(progress.folded_events(), events, "folded up to {folded}");
         }
-    }
-
-    #[test]
-    fn who_waits_is_told_why_nothing_is_folded_by_a_try_that_came_after_until_somebody_mended_that() {
-        let progress = StoreProgress::new();
-        let wait = |asked| progress.wait_folded(Sequence(1), asked, Instant::now(), Duration::ZERO);
-        let first = progress.await_folding(Sequence(1));
-        progress.stop_folding("damaged".into(), progress.folding_asked());
-        let second = progress.await_folding(Sequence(1));
-        assert!(matches!(wait(first), Err(WaitError::Fold(why)) if why == "damaged"));
-        assert!(matches!(wait(second), Err(WaitError::Timeout(_))), "it may be mended since");
-        progress.stop_folding("damaged still".into(), second);
-        assert!(matches!(wait(second), Err(WaitError::Fold(why)) if why == "damaged"));
-        progress.resume_folding();
-        assert!(matches!(wait(first), Err(WaitError::Timeout(_))));
-        progress.stop_folding("nobody folds".into(), FoldingAsked::EVERYBODY);
-        assert!(matches!(wait(progress.await_folding(Sequence(1))), Err(WaitError::Fold(_))));
     }
 }

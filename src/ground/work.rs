@@ -1,6 +1,7 @@
 //! Long work that tells how far it is, and ends early where that is wanted. Plain types; on any thread.
 
 use super::error::{IndexError, OpenError, PathError, SegmentError};
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 
 /// Who watches is told now and then how much is done, from 0 to 1, and says whether to go on.
@@ -20,6 +21,17 @@ pub(crate) enum WorkError {
     Io(#[from] PathError),
     #[error(transparent)]
     Open(#[from] OpenError),
+}
+
+impl WorkError {
+    /// Whether a file or a directory is not there any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        match self {
+            Self::Segment(SegmentError::Gone { .. }) => true,
+            Self::Io(error) | Self::Segment(SegmentError::Io(error)) => error.source.kind() == ErrorKind::NotFound,
+            _ => false,
+        }
+    }
 }
 
 /// Tells who watches how much is done.

@@ -45,8 +45,8 @@ pub(crate) struct Index {
     pub(super) copier: WalCopier,
     pub(super) connection: Connection,
     path: PathBuf,
-    /// Which file that was when it was opened.
-    file: (u64, u64),
+    /// Which file that was when it was opened, and which ones SQLite's WAL and its index were, as far as they were there.
+    files: [Option<(u64, u64)>; 3],
     permit: WritePermit,
     versions: KnownVersions,
     pub(super) fence: Fence,
@@ -111,9 +111,12 @@ impl Index {
         // First the fence: what is read behind it may be newer than it says, and is read once more then.
         let fence = Fence::new(&connection).map_err(failed)?;
         let held = Held::read(&connection).map_err(failed)?;
-        let Some(file) = file_at(&path) else { return Err(IndexError::Replaced { path }.into()) };
+        let files = files_of(&path).map(|path| file_at(&path));
+        if files[0].is_none() {
+            return Err(IndexError::Replaced { path }.into());
+        }
         let versions = schema.versions;
-        Ok(Self { copier, connection, path, file, permit, versions, fence, held, keeps_log: false, wal_in_doubt })
+        Ok(Self { copier, connection, path, files, permit, versions, fence, held, keeps_log: false, wal_in_doubt })
     }
 
     /// A bug for a test: nobody asks whether a checkpoint is another one by now.
@@ -246,13 +249,13 @@ impl Index {
         Ok(synced?)
     }
 
-    /// An error if the file is not in its place any more: SQLite goes on with one that was removed, and never says so,
-    /// but nobody finds again what is folded there.
+    /// An error if one of its files is not in its place any more: SQLite goes on with one that was removed, and never says
+    /// so, but nobody finds again what is folded there. SQLite itself keeps all three for as long as this connection is open.
     fn expect_in_place(&self) -> Result<(), IndexError> {
-        if file_at(&self.path) == Some(self.file) {
-            Ok(())
-        } else {
-            Err(IndexError::Replaced { path: self.path.clone() })
+        let paths = files_of(&self.path).into_iter().zip(self.files);
+        match paths.into_iter().find(|(path, file)| file.is_some() && file_at(path) != *file) {
+            None => Ok(()),
+            Some((path, _)) => Err(IndexError::Replaced { path }),
         }
     }
 
@@ -286,6 +289,11 @@ impl Drop for Index {
             tracing::warn!(%error, path = %self.path.display(), "what was committed last stays in SQLite's WAL");
         }
     }
+}
+
+/// The files that SQLite keeps a database in: its own, the WAL, and the index of that.
+fn files_of(database: &Path) -> [PathBuf; 3] {
+    [database.to_owned(), companion(database, "-wal"), companion(database, "-shm")]
 }
 
 /// A connection that nothing was changed by.

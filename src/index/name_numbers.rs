@@ -4,7 +4,7 @@
 //! the batch commits; if not, all numbers in memory are forgotten.
 
 use super::used_names::{self, UsedNames};
-use crate::event::{self, OTHER_NAME};
+use crate::event::{self, Code, Direction, OTHER_NAME};
 use crate::fold::session_facts::{Announcement, SessionFacts};
 use crate::record::request::RequestRecord;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -44,6 +44,7 @@ struct CallName {
     method: String,
     tool: Option<String>,
     endpoint: Option<String>,
+    is_by_server: bool,
 }
 
 /// The same, borrowed.
@@ -53,6 +54,7 @@ struct CallNames<'a> {
     method: &'a str,
     tool: Option<&'a str>,
     endpoint: Option<&'a str>,
+    is_by_server: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -133,7 +135,8 @@ impl NameNumbers {
     /// The number of a request's call. Where there are too many calls, the request gets the names of another call.
     pub(super) fn call(&mut self, connection: &Connection, request: &mut RequestRecord<'_>) -> rusqlite::Result<i64> {
         let RequestRecord { proxy, method, tool, endpoint, .. } = *request;
-        let mut names = CallNames { proxy, method, tool, endpoint };
+        let is_by_server = request.direction == Some(Direction::Server);
+        let mut names = CallNames { proxy, method, tool, endpoint, is_by_server };
         let (latest, number) = &self.latest;
         if let Some(call) = *number
             && latest.names() == names
@@ -149,7 +152,7 @@ impl NameNumbers {
         for calls_max in [CALLS_MAX, CALLS_MAX + OTHERS_MAX, i64::MAX] {
             if let Some(call) = self.call_of(connection, names, calls_max)? {
                 (request.proxy, request.method, request.tool) = (names.proxy, names.method, names.tool);
-                if names == (CallNames { proxy, method, tool, endpoint: names.endpoint }) {
+                if names == (CallNames { proxy, method, tool, endpoint: names.endpoint, is_by_server }) {
                     // Found at once the next time, whatever endpoint it goes under.
                     self.latest.0.set(CallNames { endpoint, ..names });
                     remember(&mut self.calls, NAMES_MAX, self.latest.0.clone(), call);
@@ -158,7 +161,7 @@ impl NameNumbers {
             }
             names = match names.tool {
                 Some(tool) if tool != OTHER_NAME => CallNames { tool: Some(OTHER_NAME), ..names },
-                _ => CallNames { proxy: OTHER_NAME, method: OTHER_NAME, tool: None, endpoint: None },
+                _ => CallNames { proxy: OTHER_NAME, method: OTHER_NAME, tool: None, endpoint: None, is_by_server },
             };
         }
         // No count is beyond the last limit.
@@ -182,10 +185,10 @@ impl NameNumbers {
                     connection,
                     "SELECT id FROM calls WHERE proxy = ?1 AND method = ?2 AND tool IS NULL = (?3 IS NULL)
                         AND ifnull(tool, '') = ifnull(?3, '') AND endpoint IS NULL = (?4 IS NULL)
-                        AND ifnull(endpoint, '') = ifnull(?4, '')",
-                    "INSERT INTO calls (proxy, method, tool, endpoint)
-                     SELECT ?1, ?2, ?3, ?4 WHERE (SELECT count(*) FROM calls) < ?5",
-                    params![names.proxy, names.method, names.tool, names.endpoint],
+                        AND ifnull(endpoint, '') = ifnull(?4, '') AND direction = ?5",
+                    "INSERT INTO calls (proxy, method, tool, endpoint, direction)
+                     SELECT ?1, ?2, ?3, ?4, ?5 WHERE (SELECT count(*) FROM calls) < ?6",
+                    params![names.proxy, names.method, names.tool, names.endpoint, names.direction().number()],
                     calls_max,
                 )?;
                 let Some(call) = call else { return Ok(None) };
@@ -297,8 +300,9 @@ impl NameNumbers {
 
 impl CallName {
     fn names(&self) -> CallNames<'_> {
-        let Self { proxy, method, tool, endpoint } = self;
-        CallNames { proxy, method, tool: tool.as_deref(), endpoint: endpoint.as_deref() }
+        let Self { proxy, method, tool, endpoint, is_by_server } = self;
+        let (tool, endpoint) = (tool.as_deref(), endpoint.as_deref());
+        CallNames { proxy, method, tool, endpoint, is_by_server: *is_by_server }
     }
 
     /// Becomes that name and reuses its memory: calls alternate, and none of them is to allocate.
@@ -311,6 +315,13 @@ impl CallName {
         names.method.clone_into(&mut self.method);
         set(&mut self.tool, names.tool);
         set(&mut self.endpoint, names.endpoint);
+        self.is_by_server = names.is_by_server;
+    }
+}
+
+impl CallNames<'_> {
+    fn direction(&self) -> Direction {
+        if self.is_by_server { Direction::Server } else { Direction::Client }
     }
 }
 

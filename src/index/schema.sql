@@ -60,16 +60,17 @@ CREATE TABLE expired_requests (
     tool_errors INTEGER NOT NULL
 ) STRICT;
 
--- Who was called how: each proxy, method, tool and endpoint that a request named, once.
+-- Who was called how, and by whom: each proxy, method, tool, endpoint and direction that a request named, once.
 CREATE TABLE calls (
     id       INTEGER PRIMARY KEY,
     proxy    TEXT    NOT NULL,
     method   TEXT    NOT NULL,
     tool     TEXT,
-    endpoint TEXT                           -- which server: several may be behind one proxy
+    endpoint TEXT,                          -- which server: several may be behind one proxy
+    direction INTEGER NOT NULL DEFAULT 1 CHECK (direction IN (1, 2))  -- 1 the client asked, 2 the server
 ) STRICT;
 CREATE UNIQUE INDEX calls_by_name ON calls (
-    proxy, method, tool IS NULL, ifnull(tool, ''), endpoint IS NULL, ifnull(endpoint, '')
+    proxy, method, tool IS NULL, ifnull(tool, ''), endpoint IS NULL, ifnull(endpoint, ''), direction
 );
 CREATE INDEX calls_by_endpoint ON calls (endpoint);
 
@@ -99,7 +100,7 @@ CREATE TABLE request_rows (
     error_msg        TEXT,                  -- the error's message, or what a tool that failed (tool_error) said
     target           TEXT,                  -- resource URI, prompt name or task id
     cause            TEXT,                  -- why an upstream failed
-    direction        INTEGER,               -- 1 the client asked, 2 the server
+    direction        INTEGER,               -- 2 the server asked; NULL the client, as of nearly all
     principal        TEXT,                  -- on whose behalf: a digest or a claim, never a credential
     trace_id         BLOB,                  -- 16 bytes
     parent_span_id   BLOB,                  -- 8 bytes
@@ -132,7 +133,7 @@ SELECT r.id, r.request_id, r.ts,
             WHEN 6 THEN 'probe' WHEN 7 THEN 'redirected' WHEN 8 THEN 'ended' WHEN 9 THEN 'input_required'
             WHEN 10 THEN 'lost' END AS outcome,
        r.cause,
-       CASE r.direction WHEN 1 THEN 'client' WHEN 2 THEN 'server' END AS direction,
+       CASE r.direction WHEN 2 THEN 'server' ELSE 'client' END AS direction,
        r.principal, nullif(lower(hex(r.trace_id)), '') AS trace_id,
        nullif(lower(hex(r.parent_span_id)), '') AS parent_span_id, r.retry_of, r.input_wait_us, r.notes
 FROM request_rows AS r LEFT JOIN session_state AS s ON s.id = r.session;

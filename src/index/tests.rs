@@ -14,8 +14,8 @@ mod writers_tests;
 use crate::event::Notes;
 use crate::event::any::with_one_detail_each;
 use crate::event::{
-    Code, DetailValue, Event, ID_BYTES_MAX, NAME_BYTES_MAX, OTHER_NAME, Outcome, Request, SchemaVersion, Session,
-    SessionClosed, Status,
+    Code, DetailValue, Direction, Event, ID_BYTES_MAX, NAME_BYTES_MAX, OTHER_NAME, Outcome, Request, SchemaVersion,
+    Session, SessionClosed, Status,
 };
 use crate::fold::cell_scope::CellScope;
 use crate::fold::cut;
@@ -982,10 +982,15 @@ fn every_detail_reaches_its_column_and_the_row_that_is_read() {
         };
         let expected = if *name == "outcome" { request.counts_as().as_str().into() } else { expected };
         assert_eq!(row[name], expected, "{name}");
-        // And no other column has it; but every row has an outcome.
-        for other in Request::<'_, &str>::DETAILS.iter().filter(|other| *other != name && **other != "outcome") {
+        // And no other column has it; but every row has an outcome, and says who asked.
+        let has_always = |name: &&&str| ["outcome", "direction"].contains(*name);
+        for other in Request::<'_, &str>::DETAILS.iter().filter(|other| *other != name && !has_always(other)) {
             assert!(row[other].is_null() || row[other] == serde_json::json!([]), "{other} of {name}");
         }
+    }
+    let told = rows.iter().zip(&each).map(|(row, (_, request))| (&*row.direction, request.direction));
+    for (row, told) in told {
+        assert_eq!(row, told.unwrap_or(Direction::Client).as_str());
     }
     let members: BTreeSet<&str> = without.as_object().unwrap().keys().map(String::as_str).collect();
     assert!(Request::<'_, &str>::DETAILS.iter().all(|name| members.contains(name)), "{members:?}");

@@ -3,7 +3,7 @@
 //! Pure data, on the caller's thread. `resolved_filter.rs` and `session.rs` say which rows a filter keeps.
 
 use super::conditions::Conditions;
-use crate::event::{Outcome, Status};
+use crate::event::{Direction, Outcome, Status};
 
 /// A range of time in Unix milliseconds, UTC: the start is included, the end is not. The default has neither, and so
 /// includes all times.
@@ -39,6 +39,8 @@ pub struct RequestFilter {
     pub tool: Option<String>,
     /// The server's path that was asked, exactly: several servers may be behind one proxy.
     pub endpoint: Option<String>,
+    /// Who asked.
+    pub direction: Option<Direction>,
     /// How the request ended, in the three words that every reader knows.
     pub status: Option<Status>,
     /// How the request ended, exactly.

@@ -59,8 +59,8 @@ pub struct RequestRow {
     pub outcome: String,
     /// Why an upstream failed, in the words of whoever said so.
     pub cause: Option<String>,
-    /// Who asked: `client` or `server`; `None` is the client.
-    pub direction: Option<String>,
+    /// Who asked: `client` or `server`.
+    pub direction: String,
     /// On whose behalf: a salted digest or a named claim.
     pub principal: Option<String>,
     /// The trace that it is part of: 32 hexadecimal digits.

@@ -7,7 +7,7 @@ use super::database::Query;
 use super::filter::RequestFilter;
 use super::interval::ClosedInterval;
 use super::outcome_set::OutcomeSet;
-use crate::event::{Outcome, OutcomeCounts};
+use crate::event::{Code, Outcome, OutcomeCounts};
 use crate::fold::cell_scope::CellScope;
 use crate::fold::rollup::Sample;
 use crate::ground::error::IndexError;
@@ -130,13 +130,17 @@ impl Query {
         if outcomes.is_empty() {
             return Ok(None);
         }
+        let [proxy, method, tool, endpoint] =
+            [&filter.proxy, &filter.method, &filter.tool, &filter.endpoint].map(|name| name.clone().into());
+        let direction = filter.direction.map(|direction| i64::from(direction.number())).into();
+        let names = [proxy, method, tool, endpoint, direction];
         let mut excludes_calls = false;
         let mut calls: Vec<i64> = Vec::new();
         self.each_row(
             "SELECT id, (?1 IS NULL OR proxy = ?1) AND (?2 IS NULL OR method = ?2) AND (?3 IS NULL OR tool IS ?3) \
-                    AND (?4 IS NULL OR endpoint IS ?4) \
+                    AND (?4 IS NULL OR endpoint IS ?4) AND (?5 IS NULL OR direction = ?5) \
              FROM calls ORDER BY id",
-            &[&filter.proxy, &filter.method, &filter.tool, &filter.endpoint].map(|name| name.clone().into()),
+            &names,
             |row| {
                 if row.get(1)? {
                     calls.push(row.get(0)?)

@@ -168,6 +168,7 @@ impl Row<'_> {
             .iter()
             .find(|(column, _)| *column == "endpoint")
             .map_or(Value::Null, |(_, value)| value.clone());
+        let direction = if self.columns.contains(&("direction", Value::from(2))) { 2 } else { 1 };
         let mut take = |name: &str| {
             let at = self.columns.iter().position(|(column, _)| *column == name);
             at.map_or(Value::Null, |at| self.columns.remove(at).1)
@@ -176,10 +177,12 @@ impl Row<'_> {
         let (session, status, outcome) = (take("session_id"), take("status"), take("outcome"));
         let connection = &self.store.connection;
         // Numbers far apart, so that few calls lie in several pages of roll-ups.
-        let sql = "INSERT OR IGNORE INTO calls SELECT 1 + 20 * count(*), ?, ?, ?, ? FROM calls";
-        connection.execute(sql, params![proxy, method, tool, endpoint]).unwrap();
-        let sql = "SELECT id FROM calls WHERE proxy = ? AND method = ? AND tool IS ? AND endpoint IS ?";
-        let call: i64 = connection.query_row(sql, params![proxy, method, tool, endpoint], |row| row.get(0)).unwrap();
+        let sql = "INSERT OR IGNORE INTO calls SELECT 1 + 20 * count(*), ?, ?, ?, ?, ? FROM calls";
+        let names = params![proxy, method, tool, endpoint, direction];
+        connection.execute(sql, names).unwrap();
+        let sql =
+            "SELECT id FROM calls WHERE proxy = ? AND method = ? AND tool IS ? AND endpoint IS ? AND direction = ?";
+        let call: i64 = connection.query_row(sql, names, |row| row.get(0)).unwrap();
         self.columns.push(("call", call.into()));
         if session != Value::Null {
             let id = || {

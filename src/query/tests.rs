@@ -3,7 +3,7 @@
 //! Times lie around the borders of cells, so that a mistake by one shows; some minutes are dense; where choices turn is
 //! random too, so that small stores take every way that large ones do.
 
-use crate::event::{Code, Outcome, Status};
+use crate::event::{Code, Direction, Outcome, Status};
 use crate::fold::rollup::{DENSE_CALLS, Level};
 use crate::query::database::Query;
 use crate::query::filter::{RequestFilter, SessionFilter, TimeRange};
@@ -30,6 +30,7 @@ struct Request {
     tool: Option<&'static str>,
     endpoint: Option<&'static str>,
     session: Option<&'static str>,
+    direction: Direction,
     latency_us: i64,
     outcome: &'static str,
 }
@@ -57,11 +58,12 @@ fn request() -> impl Strategy<Value = Request> {
             proptest::option::of(proptest::sample::select(&ENDPOINTS[..])),
         ),
     ];
-    let names = (call, proptest::option::of(proptest::sample::select(&SESSIONS[..])));
+    let direction = prop_oneof![4 => Just(Direction::Client), 1 => Just(Direction::Server)];
+    let names = (call, proptest::option::of(proptest::sample::select(&SESSIONS[..])), direction);
     let outcome = prop_oneof![Just("ok"), proptest::sample::select(Outcome::ALL).prop_map(Outcome::as_str)];
-    (ts(), names, latency_us(), outcome).prop_map(|(ts, (call, session), latency_us, outcome)| {
+    (ts(), names, latency_us(), outcome).prop_map(|(ts, (call, session, direction), latency_us, outcome)| {
         let (proxy, method, tool, endpoint) = call;
-        Request { ts, proxy, method, tool, endpoint, session, latency_us, outcome }
+        Request { ts, proxy, method, tool, endpoint, session, direction, latency_us, outcome }
     })
 }
 
@@ -101,13 +103,14 @@ fn request_filter() -> impl Strategy<Value = RequestFilter> {
     let names = (proxy, method, tool, seldom(name(&ENDPOINTS)), seldom(name(&SESSIONS)));
     let status = seldom(proptest::sample::select(&[Status::Ok, Status::Error, Status::Timeout][..]));
     let outcome = seldom(proptest::sample::select(Outcome::ALL));
+    let direction = seldom(proptest::sample::select(Direction::ALL));
     let errors_only = proptest::bool::weighted(0.2);
     let limit = proptest::option::weighted(0.7, prop_oneof![0..12_u64, 0..200_u64]);
-    (time_range(), names, (status, outcome), errors_only, seldom(latency_us()), limit).prop_map(
+    (time_range(), names, (direction, status, outcome), errors_only, seldom(latency_us()), limit).prop_map(
         |(
             time_range,
             (proxy, method, tool, endpoint, session_id),
-            (status, outcome),
+            (direction, status, outcome),
             errors_only,
             slower_than_us,
             limit,
@@ -118,6 +121,7 @@ fn request_filter() -> impl Strategy<Value = RequestFilter> {
                 method,
                 tool,
                 endpoint,
+                direction,
                 status,
                 outcome,
                 session_id,
@@ -176,6 +180,9 @@ fn filled(requests: &[Request]) -> TestStore {
         if let Some(endpoint) = request.endpoint {
             row = row.set("endpoint", endpoint);
         }
+        if request.direction == Direction::Server {
+            row = row.set("direction", 2);
+        }
         if let Some(session) = request.session {
             row = row.set("session_id", session);
         }
@@ -215,6 +222,7 @@ fn is_kept(filter: &RequestFilter, row: &RequestRow) -> bool {
         && same(&filter.method, Some(&row.method))
         && same(&filter.tool, row.tool.as_deref())
         && same(&filter.endpoint, row.endpoint.as_deref())
+        && filter.direction.is_none_or(|direction| row.direction == direction.as_str())
         && same(&filter.session_id, row.session_id.as_deref())
         && filter.status.is_none_or(|status| row.status == status.as_str())
         && filter.outcome.is_none_or(|outcome| row.outcome == outcome.as_str())
@@ -237,12 +245,18 @@ fn plain_stats(rows: &[RequestRow]) -> Vec<ToolStatsRow> {
     let mut groups: BTreeMap<_, Vec<&RequestRow>> = BTreeMap::new();
     for row in rows {
         groups
-            .entry((row.proxy.clone(), row.method.clone(), row.tool.clone(), row.endpoint.clone()))
+            .entry((
+                row.proxy.clone(),
+                row.method.clone(),
+                row.tool.clone(),
+                row.endpoint.clone(),
+                row.direction.clone(),
+            ))
             .or_default()
             .push(row);
     }
-    type Names = (String, String, Option<String>, Option<String>);
-    let stats = |((proxy, method, tool, endpoint), rows): (Names, Vec<&RequestRow>)| {
+    type Names = (String, String, Option<String>, Option<String>, String);
+    let stats = |((proxy, method, tool, endpoint, direction), rows): (Names, Vec<&RequestRow>)| {
         let with_latency = rows.iter().filter(|row| row.outcome != "ended");
         let mut latencies: Vec<i64> = with_latency.map(|row| row.latency_us).collect();
         latencies.sort_unstable();
@@ -253,6 +267,7 @@ fn plain_stats(rows: &[RequestRow]) -> Vec<ToolStatsRow> {
             method,
             tool,
             endpoint,
+            direction,
             calls: rows.len() as i64,
             errors: count("error") + count("timeout"),
             timeouts: count("timeout"),
@@ -408,6 +423,8 @@ proptest! {
                     proxy: Some("p".into()),
                     method: Some("tools/call".into()),
                     tool: Some(tool.into()),
+                    // A server has no tools of its client's.
+                    direction: Some(Direction::Client),
                     ..RequestFilter::default()
                 };
                 kept(&filter, &all).last().map(|row| row.ts)

@@ -1,4 +1,4 @@
-//! How often each tool was called, how slow it was and how it failed: one row per proxy, method, tool and endpoint.
+//! How often each tool was called, how slow it was and how it failed: one row per proxy, method, tool, endpoint and direction.
 //!
 //! Runs on the caller's thread. Exact percentiles need one latency (8 bytes) in memory per request; where the roll-ups
 //! answer, one histogram per call.
@@ -12,7 +12,8 @@ use crate::ground::error::IndexError;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-/// The requests of one proxy, method, tool and endpoint.
+/// The requests of one proxy, method, tool, endpoint and direction: what a client's user takes to answer says nothing of how fast
+/// a server is.
 ///
 /// Each request counts as one outcome ([`Outcome::of`]): [`ToolStatsRow::ok`] and the numbers from `errors` to `lost`, but
 /// for `timeouts`, which are among the errors, add up to `calls`.
@@ -31,6 +32,8 @@ pub struct ToolStatsRow {
     pub tool: Option<String>,
     /// The server's path that was asked: several servers may be behind one proxy. `None` where no event says it.
     pub endpoint: Option<String>,
+    /// Who asked: `client` or `server`.
+    pub direction: String,
     /// How many there were, however they ended.
     pub calls: i64,
     /// How many failed: outcome error or timeout.
@@ -115,10 +118,10 @@ impl ToolStatsRow {
 }
 
 impl Query {
-    /// Statistics over the requests that `filter` keeps, ordered by proxy, method, tool and endpoint. The filter's limit counts
+    /// Statistics over the requests that `filter` keeps, ordered by proxy, method, tool, endpoint and direction. The filter's limit counts
     /// requests: with it, only the newest ones enter the statistics.
     ///
-    /// Where the filter has no more than a time range, a proxy, a method, a tool and an endpoint, and keeps more than 4,000
+    /// Where the filter has no more than a time range, a proxy, a method, a tool, an endpoint and a direction, and keeps more than 4,000
     /// requests, the percentiles come from the roll-ups and are within 1 %. All other columns, and other percentiles,
     /// are exact. With any other filter, every row that it keeps is read.
     ///
@@ -144,14 +147,16 @@ impl Query {
     fn with_names(&self, stats: impl Iterator<Item = (i64, ToolStatsRow)>) -> Result<Vec<ToolStatsRow>, IndexError> {
         let mut rows = Vec::new();
         for (call, stats) in stats {
-            let sql = "SELECT proxy, method, tool, endpoint FROM calls WHERE id = ?";
+            let sql =
+                "SELECT proxy, method, tool, endpoint, iif(direction = 2, 'server', 'client') FROM calls WHERE id = ?";
             rows.push(self.row(sql, &[call.into()], |row| {
-                let (proxy, method, tool, endpoint) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-                Ok(ToolStatsRow { proxy, method, tool, endpoint, ..stats })
+                let (proxy, method, tool) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                let (endpoint, direction) = (row.get(3)?, row.get(4)?);
+                Ok(ToolStatsRow { proxy, method, tool, endpoint, direction, ..stats })
             })?);
         }
-        fn names(row: &ToolStatsRow) -> (&String, &String, &Option<String>, &Option<String>) {
-            (&row.proxy, &row.method, &row.tool, &row.endpoint)
+        fn names(row: &ToolStatsRow) -> (&String, &String, &Option<String>, &Option<String>, &String) {
+            (&row.proxy, &row.method, &row.tool, &row.endpoint, &row.direction)
         }
         rows.sort_by(|a, b| names(a).cmp(&names(b)));
         Ok(rows)
@@ -233,7 +238,8 @@ mod tests {
 
     fn empty_row(proxy: &str, method: &str, tool: Option<&str>, ts: i64) -> ToolStatsRow {
         let (proxy, method, tool) = (proxy.to_owned(), method.to_owned(), tool.map(str::to_owned));
-        ToolStatsRow { proxy, method, tool, first_ts: ts, last_ts: ts, ..ToolStatsRow::default() }
+        let direction = "client".to_owned();
+        ToolStatsRow { proxy, method, tool, direction, first_ts: ts, last_ts: ts, ..ToolStatsRow::default() }
     }
 
     #[test]

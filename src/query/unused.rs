@@ -112,7 +112,8 @@ impl Query {
         time_range: TimeRange,
     ) -> Result<(bool, Option<i64>), IndexError> {
         let names = [proxy.to_owned().into(), tool.to_owned().into()];
-        let sql = "SELECT id, endpoint FROM calls WHERE proxy = ? AND method = 'tools/call' AND tool = ?";
+        let sql =
+            "SELECT id, endpoint FROM calls WHERE proxy = ? AND method = 'tools/call' AND tool = ? AND direction = 1";
         let calls = self.rows(sql, &names, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?)))?;
         let is_other_s = |endpoint: &Option<String>| endpoint.as_deref().is_some_and(|path| others.contains(&path));
         let (mut is_called, mut last) = (false, None);

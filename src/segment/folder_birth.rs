@@ -9,7 +9,7 @@ use super::directory::{PREPARED_EXTENSION, file_name, list, prepared_name};
 use super::folder_boot;
 use super::folder_lock::{FolderLock, FolderOwner, is_gone, is_untold, probe};
 use super::reader::{Item, SegmentReader};
-use super::writer_folder::WriterFolder;
+use super::writer_folder::{FoundFolders, WriterFolder};
 use crate::ground::error::{AtPath, PathError};
 use crate::ground::position::{SegmentId, StoreId, WriterId};
 use std::fs::DirBuilder;
@@ -141,9 +141,14 @@ pub fn remove_unborn(path: &Path) -> Result<Unborn, PathError> {
     if list(path)?.iter().any(|file| has_frames(&file.path)) { Ok(Unborn::Kept) } else { remove(path) }
 }
 
+/// The logs among what was found in `wal/`: by their names, and then those whose names a power cut took back.
+pub fn logs(found: FoundFolders) -> Vec<WriterFolder> {
+    found.folders.into_iter().chain(abandoned(found.unborn)).collect()
+}
+
 /// Those of the folders that were being born which may have records: nobody holds them, and there are segments. A power cut
 /// took their names back. One that is being born right now has nothing yet, and has another name at any moment.
-pub fn abandoned(unborn: Vec<WriterFolder>) -> impl Iterator<Item = WriterFolder> {
+fn abandoned(unborn: Vec<WriterFolder>) -> impl Iterator<Item = WriterFolder> {
     let is_abandoned = |folder: &WriterFolder| matches!(probe(&folder.path), Ok(false));
     let has_segments = |folder: &WriterFolder| list(&folder.path).is_ok_and(|files| !files.is_empty());
     unborn.into_iter().filter(move |folder| is_abandoned(folder) && has_segments(folder))

@@ -67,7 +67,7 @@ impl FolderLock {
     fn take_where(path: &Path, is_local: impl Fn(&File) -> bool) -> FolderOwner {
         let taken = OpenFolder::of(path, is_local).and_then(|folder| {
             let is_proof = folder.is_proof;
-            let lock = folder.lock(path).or_else(|error| if is_proof { Err(error) } else { Err(untold(path)) })?;
+            let lock = folder.lock(path).map_err(|error| if is_proof { error } else { untold(path) })?;
             match lock {
                 Some(_) if !is_proof => Err(untold(path)),
                 lock => lock.map(|lock| lock.shared(path)).transpose(),

@@ -14,10 +14,11 @@ use super::folder_listing::FolderListing;
 use super::format::SegmentHeader;
 use super::given_numbers::GivenNumbers;
 use super::log_item::{LogItem, Owner, Waits};
-use super::missing_run::{MissingNext, MissingRun, is_durable_behind};
+use super::missing_run::{MissingNext, MissingRun, expect_there, is_durable_behind};
 use super::next_file::{NextFile, Wanted};
 use super::open_segment::{Came, OpenSegment};
 use super::place::Place;
+use super::read_step::Step;
 use super::reader::{Damage, Stop};
 use super::second_writing::{Bases, FoundAgain, SecondWriting};
 use super::writer_folder::WriterFolder;
@@ -41,20 +42,15 @@ pub struct LogReader {
     missing: Option<MissingRun>,
     /// A record of the current segment that comes behind them.
     held: Option<FoundAgain>,
-    /// The segment that was read last before the current one, unless it was sealed.
+    /// The segment that was read last before the current one.
+    before: Option<PathBuf>,
+    /// The same, unless it was sealed.
     unsealed_before: Option<PathBuf>,
     bases: Bases,
     given: GivenNumbers,
     waits: Option<Waits>,
     /// The folder was read since the writer is dead.
     is_listed_dead: bool,
-}
-
-/// What [`LogReader::next`] hands out, without the record's bytes.
-enum Step {
-    Frame(FoundAgain),
-    FrameAgain(FoundAgain),
-    Item(LogItem<'static>),
 }
 
 impl LogReader {
@@ -87,6 +83,7 @@ impl LogReader {
             examined: None,
             missing: None,
             held: None,
+            before: None,
             unsealed_before: None,
             bases: Bases::new(),
             given: GivenNumbers::default(),
@@ -205,6 +202,9 @@ impl LogReader {
         let due = self.place.sequence.next();
         let Some(run) = &mut self.missing else { return Ok(None) };
         let next = run.next(due)?;
+        if matches!(next, MissingNext::Hole(_)) {
+            expect_there(self.before.as_deref())?;
+        }
         if matches!(next, MissingNext::Hole(_)) && owner == Owner::Living && !run.is_settled {
             return self.settle_missing();
         }
@@ -333,7 +333,8 @@ impl LogReader {
             return Ok(Some(Step::Item(LogItem::DamagedMarks { segment })));
         }
         let (offset, is_sealed) = (current.position().end, current.reader.mark().sealed.is_some());
-        self.unsealed_before = Some(current.file.path.clone()).filter(|_| !is_sealed);
+        self.before = Some(current.file.path.clone());
+        self.unsealed_before = self.before.clone().filter(|_| !is_sealed);
         if let Some(frames) = current.frames_by_seal() {
             self.given.note(&header, frames);
         }

@@ -861,3 +861,30 @@ fn a_header_is_told_while_its_segment_is_read() {
     let header: SegmentHeader = *reader.header().unwrap();
     assert_eq!((header.segment_id, header.base_sequence), (SegmentId(1), Sequence(1)));
 }
+
+#[test]
+fn numbers_that_went_with_what_was_read_before_them_are_retired_and_no_hole() {
+    for retires in [true, false] {
+        let mut log = Log::new();
+        log.begin(1, 1).write(3);
+        let mut reader = log.reader();
+        assert_eq!(read(&mut reader, Owner::Living), [frames(1, 3), vec![Told::NotYet]].concat());
+        log.seal(true);
+        log.begin(2, 4).write(2).seal(true);
+        log.begin(3, 6).write(2).sync();
+        // Before the reader saw that there is a second one.
+        if retires {
+            std::fs::remove_file(log.path(1)).unwrap();
+        }
+        std::fs::remove_file(log.path(2)).unwrap();
+        let lacks = [vec![Told::Hole(4, 5, 3)], frames(6, 7), vec![Told::NotYet]].concat();
+        if !retires {
+            assert_eq!(read(&mut reader, Owner::Living), lacks, "nobody retires what is behind one that stays");
+            continue;
+        }
+        let first = log.path(1);
+        assert!(matches!(reader.next(Owner::Living), Err(SegmentError::Gone { path }) if path == first));
+        // Who asks how far it is folded, and reads on from there, is told what nobody has.
+        assert_eq!(read(&mut log.reader_from(reader.place()), Owner::Living), lacks);
+    }
+}

@@ -6,9 +6,10 @@
 use super::directory::SegmentFile;
 use super::reader::SegmentReader;
 use super::second_writing::{FoundAgain, SecondWriting};
-use crate::ground::error::PathError;
+use crate::ground::error::{PathError, SegmentError};
 use crate::ground::position::{SegmentId, Sequence};
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 /// The numbers, of which the first is the one that is due.
 #[derive(Debug)]
@@ -75,4 +76,15 @@ impl MissingRun {
 pub(super) fn is_durable_behind(file: &SegmentFile, last: Sequence) -> bool {
     SegmentReader::open(&file.path)
         .is_ok_and(|reader| reader.header().base_sequence > last && reader.mark().durable.frames > 0)
+}
+
+/// An error where the segment that was read before numbers that nobody has is gone: segments are retired in their order, so
+/// what came between may have been retired too, before it was listed. Who reads on from the place finds out.
+pub(super) fn expect_there(before: Option<&Path>) -> Result<(), SegmentError> {
+    match before.map(|path| (path, path.symlink_metadata())) {
+        Some((path, Err(error))) if error.kind() == ErrorKind::NotFound => {
+            Err(SegmentError::Gone { path: path.to_owned() })
+        }
+        _ => Ok(()),
+    }
 }

@@ -10,13 +10,13 @@
 //! where its frames say otherwise; `examination` says what there is to say of a file, `examination_findings` has the
 //! sentences.
 //!
-//! Reading a log: `log_reader`, from a `place` on, gives each `log_item`. `folder_listing` has the files, `next_file`
-//! judges each by its header, `open_segment` is the one that is read; `missing_run` are numbers that it does not have,
-//! `second_writing` finds them in later ones, and `given_numbers` tells that there were more. For who only looks,
-//! `log_examination` reads a log to its end and says what each `log_file` is to it, and `waiting_log` counts what is
-//! not folded without reading it; `file_numbers` tells what a file has, and `number_set` says which records those are. `quarantine` keeps what is damaged, and
-//! `aside_file` tells what that is. `directory` names the files, `format` has the bytes. Nothing here knows a record,
-//! SQLite, or the channel.
+//! Reading a log: `log_reader`, from a `place` on, gives each `log_item`, `read_step` by step. `folder_listing` has the
+//! files, `next_file` judges each by its header, `open_segment` is the one that is read; `missing_run` are numbers that
+//! it does not have, `second_writing` finds them in later ones, and `given_numbers` tells that there were more. For who
+//! only looks, `log_examination` reads a log to its end and says what each `log_file` is to it, and `waiting_log`
+//! counts what is not folded without reading it; `file_numbers` tells what a file has, and `number_set` says which
+//! records those are. `quarantine` keeps what is damaged, and `aside_file` tells what that is. `directory` names the
+//! files, `format` has the bytes. Nothing here knows a record, SQLite, or the channel.
 
 pub(crate) mod aside_file;
 mod buffered_file;
@@ -49,6 +49,7 @@ pub(crate) mod number_set;
 mod open_segment;
 pub mod place;
 pub(crate) mod quarantine;
+mod read_step;
 pub mod reader;
 #[cfg(test)]
 mod reader_tests;

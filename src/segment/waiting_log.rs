@@ -55,7 +55,12 @@ impl WaitingLog {
 
     /// Adds a file's numbers. `false`: the log waits at it.
     fn add(&mut self, wanted: &Wanted, file: &SegmentFile) -> Result<bool, SegmentError> {
-        match wanted.look(file)? {
+        let next = match wanted.look(file) {
+            // It was folded since the folder was listed, and is retired. Those behind it may wait all the same.
+            Err(SegmentError::Gone { .. }) => return Ok(true),
+            next => next?,
+        };
+        match next {
             NextFile::Segment(reader) => self.add_segment(reader)?,
             NextFile::Bad(finding, _) => {
                 self.unreadable_files += u64::from(finding.kind != FindingKind::UnstartedSegment);
@@ -134,6 +139,7 @@ pub(crate) fn first_told<T>(
 mod tests {
     use super::*;
     use crate::ground::position::{SegmentId, WriterId};
+    use crate::ground::sabotage::{self, Spot};
     use crate::segment::directory::file_name;
     use crate::segment::folder_birth::NewFolder;
     use crate::segment::format::LogIdentity;
@@ -197,5 +203,19 @@ mod tests {
         assert_eq!((knows.records_beyond(Sequence(0)), knows.waits), (16, None));
         let other = WaitingLog::look(&folder, Some(StoreId([6; 16])), Place::START, 2).unwrap();
         assert!(matches!(other.waits, Some(Waits::OtherStore { .. })));
+    }
+    #[test]
+    fn a_segment_that_is_retired_amid_the_look_hides_none_behind_it() {
+        let wal = tempfile::tempdir().unwrap();
+        let (folder, _lock) = NewFolder::create(wal.path(), STORE, WriterId([7; 16])).unwrap().into_place().unwrap();
+        let segments: Vec<_> = (1..4).map(|id| begin(&folder, 1, id, id * 5 - 4, 5)).collect();
+        let [first, second] = [1, 2].map(|id| folder.path.join(file_name(SegmentId(id))));
+        sabotage::order(&first, Spot::Read { from: 0, to: 1 }, 0, 1, move || {
+            std::fs::remove_file(&second).unwrap();
+            Ok(())
+        });
+        let log = WaitingLog::look(&folder, Some(STORE), Place::START, 1).unwrap();
+        assert_eq!((log.records_beyond(Sequence(0)), log.last()), (10, Sequence(15)));
+        drop(segments);
     }
 }

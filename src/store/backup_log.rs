@@ -5,7 +5,7 @@
 use crate::ground::error::{AtPath, OpenError, PathError};
 use crate::ground::private_dir::{create_private_dir, no_follow};
 use crate::segment::directory::{SegmentFile, list_whole, sync_directory};
-use crate::segment::folder_birth::abandoned;
+use crate::segment::folder_birth::logs;
 use crate::segment::quarantine;
 use crate::segment::writer_folder::{WriterFolder, writer_folders};
 use std::fs::{File, OpenOptions};
@@ -41,7 +41,7 @@ pub(super) fn copy_folders(
     mut progress: impl FnMut(f64) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, OpenError> {
     let found = writer_folders(from)?;
-    let folders: Vec<WriterFolder> = found.folders.into_iter().chain(abandoned(found.unborn)).collect();
+    let folders = logs(found);
     if !from.exists() {
         return Ok(ControlFlow::Continue(()));
     }

@@ -18,7 +18,7 @@ use crate::ground::machine_clock::{MachineClock, Moment};
 use crate::ground::position::StoreId;
 use crate::index::database::DATABASE_NAME;
 use crate::index::migration::is_copy;
-use crate::segment::folder_birth::abandoned;
+use crate::segment::folder_birth::logs;
 use crate::segment::log_examination::LogExamination;
 use crate::segment::store_id_file::{self, FoundStoreId};
 use crate::segment::writer_folder::{FoundFolders, WriterFolder, writer_folders};
@@ -218,7 +218,7 @@ fn find_folders(wal_dir: &Path, findings: &mut Vec<Finding>) -> Vec<WriterFolder
     findings.extend(found.old_layout.iter().map(of_earlier));
     let strange = |path: &PathBuf| Finding::new(FindingKind::StrangeFile, path, "no log of a writer");
     findings.extend(found.others.iter().map(strange));
-    found.folders.into_iter().chain(abandoned(found.unborn)).collect()
+    logs(found)
 }
 
 /// The logs, by their writers, those included of which segments are kept.

@@ -6,8 +6,8 @@ use crate::compactor::compactor::Compactor;
 use crate::compactor::handles::CompactorHandles;
 use crate::ground::config::Config;
 use crate::ground::error::PathError;
+use crate::ground::fold_failure::FoldingAsked;
 use crate::ground::position::StoreId;
-use crate::ground::store_progress::FoldingAsked;
 use crate::index::build::Build;
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@ use crate::query::known_missing::KnownMissing;
 use crate::query::totals::{CheckpointRow, GapTotals};
 use crate::record::LEVEL;
 use crate::record::record::Record;
+use crate::segment::folder_birth;
 use crate::segment::folder_lock::probe;
 use crate::segment::place::Place;
 use crate::segment::waiting_log::{WaitingLog, first_told};
@@ -116,7 +117,7 @@ impl WaitingLogs {
         let checkpoints = query.checkpoints()?.into_iter();
         let folded: HashMap<WriterId, Place> = checkpoints.map(|(writer, row)| (writer, place(row))).collect();
         let mut logs = Vec::new();
-        for folder in writer_folders(&dir.join("wal"))?.folders {
+        for folder in folder_birth::logs(writer_folders(&dir.join("wal"))?) {
             // A writer that lives may still write again what looks missing.
             let is_dead = probe(&folder.path).is_ok_and(|is_held| !is_held);
             let from = folded.get(&folder.writer).copied().unwrap_or(Place::START);

@@ -8,7 +8,7 @@ use crate::ground::config::Config;
 use crate::ground::error::PathError;
 use crate::ground::position::WriterId;
 use crate::segment::directory::{SegmentFile, list_whole};
-use crate::segment::folder_birth::abandoned;
+use crate::segment::folder_birth::logs as logs_of;
 use crate::segment::folder_lock::{FolderLock, FolderOwner, probe};
 use crate::segment::log_item::Owner;
 use crate::segment::quarantine;
@@ -86,8 +86,7 @@ impl Logs {
 /// A directory can't be read.
 pub(super) fn find(config: &Config, takes_locks: bool) -> Result<Vec<FoundLog>, PathError> {
     let mut logs = Logs::default();
-    let waiting = writer_folders(&config.wal_dir())?;
-    for folder in waiting.folders.into_iter().chain(abandoned(waiting.unborn)) {
+    for folder in logs_of(writer_folders(&config.wal_dir())?) {
         logs.of(folder.writer).add_waiting(&folder, takes_locks)?;
     }
     for folder in writer_folders(&config.kept_dir())?.folders {

@@ -26,6 +26,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// What a store with that configuration would let go now.
@@ -75,7 +76,11 @@ fn plan_at(config: &Config, now: Moment) -> Result<StorePlan, OpenError> {
     for folder in writer_folders(&config.wal_dir())?.folders {
         let checkpoint = checkpoints.get(&folder.writer).copied().unwrap_or(Checkpoint::START);
         present.insert(folder.writer);
-        let files = list(&folder.path)?.into_iter().filter(|file| is_folded(file, checkpoint));
+        let files = match list(&folder.path) {
+            // Who folds let the last one go meanwhile.
+            Err(error) if error.source.kind() == ErrorKind::NotFound => continue,
+            listed => listed?.into_iter().filter(|file| is_folded(file, checkpoint)),
+        };
         folded.extend(files.filter_map(|file| FoldedSegment::read(folder.writer, file, false, &faults)));
     }
     let (rows, segments) = (RowRetention::new(&limits), LogRetention::new(&limits));

@@ -36,6 +36,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+/// So often what there is is looked at once more where files vanish meanwhile: who folds retires them.
+const ATTEMPTS_MAX: u32 = 10;
+
 /// What was made anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "from", rename_all = "snake_case")]
@@ -144,7 +147,14 @@ pub fn plan(
     expect_store(config)?;
     let in_use = writer_lock::is_held(&config.dir);
     let mut watch = |done| watch(RebuildStep::Reading, done);
-    Ok(Sources::read(config, source, accept_loss, false, in_use, &mut watch)?.plan)
+    let mut attempts = 1;
+    loop {
+        match Sources::read(config, source, accept_loss, false, in_use, &mut watch) {
+            // Who folds let go of a file or a folder that was listed: the database has what was in it by now.
+            Err(error) if error.is_gone() && attempts < ATTEMPTS_MAX => attempts += 1,
+            read => return Ok(read?.plan),
+        }
+    }
 }
 
 /// A rebuild that was looked at and is yet to be done. It holds the store's fold lock: nobody folds meanwhile.

@@ -9,7 +9,21 @@ import tempfile
 from pathlib import Path
 
 from harness.processes import exit_with, say
-from scenarios import clients_at_once, harness_proof, kill_nine, matrix, odd_traffic, same_view, schema_change
+from scenarios import (
+    clients_at_once,
+    harness_proof,
+    kill_nine,
+    matrix,
+    odd_traffic,
+    same_view,
+    schema_change,
+    wrap_attached,
+    wrap_fifty,
+    wrap_kills,
+    wrap_proof,
+    wrap_tools,
+    wrap_view,
+)
 
 
 def main():
@@ -24,6 +38,10 @@ def main():
     scenarios.add_parser("kill-nine").add_argument("traffic", choices=("raw", "sdk"))
     scenarios.add_parser("odd-traffic")
     scenarios.add_parser("harness-proof")
+    for name in ("wrap-attached", "wrap-fifty", "wrap-kills", "wrap-proof", "wrap-tools"):
+        scenarios.add_parser(name)
+    view = scenarios.add_parser("wrap-view")
+    view.add_argument("--only", default="", metavar="PATTERN", help="only pairs with that in their name")
     every = scenarios.add_parser("matrix")
     every.add_argument("--rounds", type=int, default=1, help="how often to hold it, for what happens by chance")
     every.add_argument(
@@ -47,6 +65,18 @@ def main():
                 odd_traffic.odd_traffic(work, mcplog)
             case "harness-proof":
                 harness_proof.harness_proof(work, mcplog)
+            case "wrap-attached":
+                wrap_attached.wrap_attached(work, mcplog)
+            case "wrap-fifty":
+                wrap_fifty.wrap_fifty(work, mcplog)
+            case "wrap-kills":
+                wrap_kills.wrap_kills(work, mcplog)
+            case "wrap-proof":
+                wrap_proof.wrap_proof(work, mcplog)
+            case "wrap-tools":
+                wrap_tools.wrap_tools(work, mcplog)
+            case "wrap-view":
+                wrap_view.wrap_view(work, mcplog, options.only)
             case "matrix":
                 matrix.matrix(work, mcplog, options.rounds, options.only)
     finally:

@@ -42,4 +42,5 @@ node_packages() {
 
 part mcp1 python_packages requirements-mcp1.txt
 part mcp2 python_packages requirements-mcp2.txt
+part fastmcp python_packages requirements-fastmcp.txt
 part npm node_packages package.json package-lock.json

@@ -14,6 +14,7 @@
 //! | `event_stream` | the parser of server-sent events | `plain_events`, line by line; itself, at every cut |
 //! | `content_decoder` | undoing a body's codings | other libraries, or their reading sides; a budget of memory |
 //! | `observer` | exchanges with any bodies, in any order, ended in any way | one event for each call; a budget of memory |
+//! | `pipe` | both streams of a stdio server, in any order, ended in any way | one event for each call; itself, in any pieces |
 //! | `wal_inspect_output` | what `wal-inspect` prints | what a terminal can stand |
 
 pub mod content;
@@ -28,6 +29,7 @@ pub mod inspect;
 pub mod messages;
 pub mod observer;
 mod observer_script;
+pub mod pipe;
 mod plain_events;
 mod plain_messages;
 mod plain_scan;

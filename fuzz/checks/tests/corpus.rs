@@ -66,3 +66,8 @@ fn undoing_a_coding_survives_its_corpus() {
 fn the_observer_survives_its_corpus() {
     replay("observer", 20, checks::observer::check);
 }
+
+#[test]
+fn a_pipe_survives_its_corpus() {
+    replay("pipe", 20, checks::pipe::check);
+}

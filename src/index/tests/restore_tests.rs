@@ -78,15 +78,16 @@ const ROWS: &str = "
     INSERT INTO writers VALUES (4, '01010101-0101-0101-0101-010101010101', 77, 'host', 'proxy', '1', 50, 200, 250, 'closed'),
                                (6, '02020202-0202-0202-0202-020202020202', 78, NULL, NULL, NULL, NULL, 150, NULL, NULL);
     INSERT INTO fold_runs VALUES (1, 4, 1, 12), (13, 6, 1, 2), (15, 4, 13, 4), (20, 6, 3, 2);
-    INSERT INTO calls VALUES (5, 'files', 'tools/call', 'search', NULL), (6, 'files', 'ping', NULL, NULL);
+    INSERT INTO calls VALUES (5, 'files', 'tools/call', 'search', NULL, 1), (6, 'files', 'ping', NULL, NULL, 2);
     INSERT INTO session_state VALUES
         (3, 'one', 'files', 90, 200, NULL, 'claude', '1', 'claude', '2025-06-18', 0, 3, 2, 0, 90, 95, 200, 'files', NULL, NULL, 7),
         (4, 'two', '', 300, 300, 300, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 300, 310, NULL),
         (9, 'three', 'files', 150, 150, NULL, NULL, NULL, NULL, NULL, 0, 1, 0, 0, NULL, 150, 150, 'files', NULL, NULL, NULL);
     INSERT INTO expired_requests VALUES (3, 95, 95, 'files', 1, 1, 0);
-    INSERT INTO request_rows (id, request_id, ts, call, session, latency_us, status, error_code, bytes_in, notes, outcome)
-    VALUES (11, 'a', 100, 5, 3, 7, 0, NULL, 12, 'unread', 1), (12, 'b', 200, 6, 3, 8, 1, '-32000', NULL, NULL, 3),
-           (20, 'c', 150, 5, 9, 9, 0, NULL, NULL, NULL, 1), (21, 'd', 150, 6, NULL, 9, 2, NULL, NULL, NULL, 4);
+    INSERT INTO request_rows
+        (id, request_id, ts, call, session, latency_us, status, error_code, bytes_in, notes, outcome, direction)
+    VALUES (11, 'a', 100, 5, 3, 7, 0, NULL, 12, 'unread', 1, NULL), (12, 'b', 200, 6, 3, 8, 1, '-32000', NULL, NULL, 3, 2),
+           (20, 'c', 150, 5, 9, 9, 0, NULL, NULL, NULL, 1, NULL), (21, 'd', 150, 6, NULL, 9, 2, NULL, NULL, NULL, 4, 2);
     INSERT INTO schema_versions VALUES (2, 'files', 'http://x', 'tools/list', 'h1', '{\"tools\":[]}'),
                                        (7, 'files', 'http://x', 'tools/list', 'h2', '{\"tools\":[{\"name\":\"t\"}]}');
     INSERT INTO schema_sightings VALUES

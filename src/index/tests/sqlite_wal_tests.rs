@@ -188,3 +188,25 @@ fn a_copy_is_one_state_of_the_tables_and_is_given_up_where_the_original_grows_to
     assert_eq!(copy("stopped.db", u64::MAX, true).1, Copied::Stopped);
     assert!(matches!(copy("slow.db", 30_000, false).1, Copied::TooSlow(grown) if grown > 30_000));
 }
+
+#[test]
+fn a_wal_that_somebody_deleted_is_noticed_before_anything_counts_as_durable() {
+    for companion in ["store.db-wal", "store.db-shm"] {
+        let mut fixture = Fixture::new();
+        fixture.fold(&sessions(3), &[]);
+        let path = fixture.dir.path().join(companion);
+        std::fs::remove_file(&path).unwrap();
+        // SQLite itself goes on with the file that has no name any more.
+        for is_another in [false, true] {
+            if is_another {
+                std::fs::write(&path, "").unwrap();
+            }
+            let is_told = |error| matches!(error, IndexError::Replaced { path: told } if told == path);
+            assert!(fixture.index().begin().is_err_and(is_told), "{companion}");
+            assert!(fixture.index().make_durable().is_err_and(is_told), "{companion}");
+        }
+        // Who lets go of it leaves everything in the database.
+        drop(fixture.index.take());
+        assert_eq!(fixture.sessions_alone(), 3, "{companion}");
+    }
+}

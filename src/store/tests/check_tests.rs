@@ -495,6 +495,36 @@ fn what_folding_retires_while_it_is_checked_is_neither_missing_nor_unreadable() 
 }
 
 #[test]
+fn what_folding_retires_while_somebody_looks_ahead_is_no_error() {
+    let mut fixture = Fixture::with(|config| config.segment_age_ms = 1);
+    fixture.record(0..1);
+    fixture.fold();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for first in (1..1_001).step_by(50) {
+                // Folders go, too: of processes that end.
+                let store = crate::Store::open(crate::Config::new(fixture.dir())).unwrap();
+                (first..first + 50).for_each(|number| super::fixture::event::record_or_drop(&store.recorder(), number));
+                fixture.record(first + 10_000..first + 10_050);
+                store.shutdown(PATIENCE);
+                fixture.store().wait_folded(PATIENCE).unwrap();
+            }
+            done.store(true, std::sync::atomic::Ordering::Release);
+        });
+        let config = crate::Config::new(fixture.dir());
+        while !done.load(std::sync::atomic::Ordering::Acquire) {
+            let source = crate::rebuild::Source::BestKept;
+            let rebuild =
+                crate::rebuild::plan(&config, source, false, &mut |_, _| std::ops::ControlFlow::Continue(())).unwrap();
+            assert!(rebuild.losses.is_empty(), "{rebuild:?}");
+            crate::plan::plan(&config).unwrap();
+        }
+    });
+    fixture.shut_down();
+}
+
+#[test]
 fn a_segment_in_quarantine_under_another_name_is_told_with_what_gets_its_records_back() {
     use FindingKind as K;
     let of_kind = |fixture: &Fixture, kind| {

@@ -210,3 +210,18 @@ fn a_last_segment_of_which_hardly_anything_is_left_makes_answers_incomplete_unti
         assert!(kinds.contains(&FindingKind::UnreadableInQuarantine), "{bytes} bytes: {kinds:?}");
     }
 }
+
+#[test]
+fn a_log_whose_name_a_power_cut_took_back_waits_as_any_other() {
+    let mut store = killed(7, 5);
+    let folder = store.folders().remove(0);
+    let unborn = folder.with_file_name(format!(".new-{}", folder.file_name().unwrap().display()));
+    std::fs::rename(&folder, &unborn).unwrap();
+    let found = ask(&store);
+    assert_eq!((found.unfolded_records, found.waiting.len(), found.is_complete()), (Some(5), 1, false));
+    store.open();
+    store.fold();
+    store.shut_down();
+    assert!(ask(&store).is_complete());
+    assert_eq!(store.number("SELECT count(*) FROM requests"), 12);
+}

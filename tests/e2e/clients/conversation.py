@@ -148,6 +148,22 @@ class Conversation:
         await self.cancelled()
         await self.call("add", a=1, b=1)
 
+    async def high_level(self):
+        """What servers on high-level classes do, whichever class that is."""
+        peer = self.peer
+        await self.lists()
+        await self.call("add", a=2, b=40)
+        await self.call("add", wrong="arguments")
+        await self.call("fail", reason="on purpose")
+        await self.call("no such tool")
+        await self.call("count", steps=3, expect_seen=3)
+        await self.step("read text", lambda: peer.read("test://static/alpha"))
+        await self.step("read missing", lambda: peer.read("test://nowhere"))
+        await self.step("prompt", lambda: peer.prompt("greet", {"who": "Ada"}))
+        await self.step("prompt missing", lambda: peer.prompt("nobody", {}))
+        await self.step("unknown", peer.unknown)
+        await self.step("notify", peer.notify)
+
     async def at_once(self):
         """Calls of every kind of end in flight at the same time."""
         calls = [("add", {"a": number, "b": 1}) for number in range(6)]
@@ -225,6 +241,8 @@ async def hold(peer, script, steps=None):
                 await conversation.calls()
             case "every end":
                 await conversation.every_end()
+            case "high level":
+                await conversation.high_level()
             case "lists":
                 await conversation.lists()
             case "everything":

@@ -1,7 +1,7 @@
 """The scripted client on the 1.x Python SDK (session era; where the URL ends in /sse, the transport of 2024-11-05).
 
 Run as `mcp1.py URL OUT SCRIPT`: holds that conversation (see conversation.py) with the server at URL and writes the
-transcript to OUT.
+transcript to OUT. URL may be a server that is started (see pipe_tap.py).
 """
 
 import asyncio
@@ -12,10 +12,12 @@ import anyio
 import httpx
 from mcp import ClientSession, McpError, types
 from mcp.client.sse import sse_client
+from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import AnyUrl, BaseModel
 
 from conversation import hold
+from pipe_tap import pipe_of
 from tap import recording_transport
 from transcript import EXTRA_HEADERS, write
 
@@ -31,7 +33,8 @@ class Peer:
         self.headers = headers
         # The keys of calls of hang that were given up before the server was known to have them. Here none is.
         self.unseen = []
-        self.tap = recording_transport(httpx)()
+        self.pipe = pipe_of(url)
+        self.tap = self.pipe or recording_transport(httpx)()
 
     @staticmethod
     def plain(value):
@@ -67,7 +70,10 @@ class Peer:
         def tapped(headers=None, timeout=None, auth=None):
             return httpx.AsyncClient(transport=self.tap, headers=headers, timeout=timeout, auth=auth)
 
-        if self.url.endswith("/sse"):
+        if self.pipe:
+            program, *arguments = self.pipe.command
+            transport = stdio_client(StdioServerParameters(command=program, args=arguments))
+        elif self.url.endswith("/sse"):
             transport = sse_client(self.url, headers=self.headers, timeout=60, httpx_client_factory=tapped)
         else:
             client = tapped(self.headers, httpx.Timeout(30, read=60))
@@ -179,7 +185,7 @@ async def main(url, out, script):
     """Holds the conversation and writes the transcript."""
     peer = Peer(url)
     steps = await hold(peer, script)
-    write(out, url, steps, peer.tap.exchanges)
+    write(out, url, steps, [] if peer.pipe else peer.tap.exchanges)
 
 
 if __name__ == "__main__":

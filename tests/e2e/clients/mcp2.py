@@ -2,7 +2,7 @@
 
 Run as `mcp2.py URL OUT SCRIPT MODE`: holds that conversation (see conversation.py) with the server at URL and writes
 the transcript to OUT. MODE is `legacy`, `auto` or `2026-07-28`; `auto` is what the SDK does by itself: it tries the
-sessionless era and falls back to `initialize`.
+sessionless era and falls back to `initialize`. URL may be a server that is started (see pipe_tap.py).
 """
 
 import asyncio
@@ -13,11 +13,13 @@ import httpx2
 import mcp_types as types
 from mcp import Client, MCPError
 from mcp.client.sse import sse_client
+from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel
 
 from conversation import hold
+from pipe_tap import pipe_of
 from tap import recording_transport
 from transcript import EXTRA_HEADERS, write
 
@@ -34,7 +36,8 @@ class Peer:
         # The keys of calls of hang that were given up before the server was known to have them.
         self.unseen = []
         self.mode = mode
-        self.tap = recording_transport(httpx2)()
+        self.pipe = pipe_of(url)
+        self.tap = self.pipe or recording_transport(httpx2)()
 
     @staticmethod
     def plain(value):
@@ -75,7 +78,10 @@ class Peer:
         def tapped(headers=None, timeout=None, auth=None):
             return httpx2.AsyncClient(transport=self.tap, headers=headers, timeout=timeout, auth=auth)
 
-        if self.url.endswith("/sse"):
+        if self.pipe:
+            program, *arguments = self.pipe.command
+            transport = stdio_client(StdioServerParameters(command=program, args=arguments))
+        elif self.url.endswith("/sse"):
             transport = sse_client(self.url, headers=self.headers, timeout=60, httpx_client_factory=tapped)
         else:
             client = tapped(self.headers, httpx2.Timeout(30, read=60))
@@ -207,7 +213,7 @@ async def main(url, out, script, mode):
     """Holds the conversation and writes the transcript."""
     peer = Peer(url, mode)
     steps = await hold(peer, script)
-    write(out, url, steps, peer.tap.exchanges)
+    write(out, url, steps, [] if peer.pipe else peer.tap.exchanges)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 // What all TypeScript clients share: the SDK, and the tap beneath it, a `fetch` of our own.
 
 import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 const require = createRequire(new URL("../.installed/package.json", import.meta.url));
 
@@ -47,6 +47,12 @@ export function recordingFetch() {
     return new Response(response.body.pipeThrough(copy), response);
   }
   return { exchanges, tap };
+}
+
+// The command line of a server that is started, behind the tap of pipe_tap.py, which says what such a URL looks like.
+export function tappedServer(url) {
+  const tap = fileURLToPath(new URL("pipe_tap.py", import.meta.url));
+  return { command: "python3", args: [tap, ...JSON.parse(url.slice("stdio:".length))] };
 }
 
 // Polls until the condition holds.

@@ -1,13 +1,14 @@
 // The scripted client on the TypeScript SDK, talking to that SDK's reference server.
 //
 // Run as `node typescript.mjs URL OUT`: holds the conversation of everything.py and writes the transcript to OUT, in
-// the form that the Python clients write.
+// the form that the Python clients write. URL may be a server that is started (see pipe_tap.py).
 
 import { writeFileSync } from "node:fs";
 
-import { EXTRA_HEADERS, recordingFetch, sdk, until } from "./tap.mjs";
+import { EXTRA_HEADERS, recordingFetch, sdk, tappedServer, until } from "./tap.mjs";
 
 const { Client } = await sdk("client/index.js");
+const { StdioClientTransport } = await sdk("client/stdio.js");
 const { StreamableHTTPClientTransport } = await sdk("client/streamableHttp.js");
 const types = await sdk("types.js");
 
@@ -65,20 +66,22 @@ async function allPages(kind, list) {
 }
 
 function call(name, args = {}, expectSeen = 0) {
-  const onprogress = (progress) => seen.push({ progress });
+  // On pipes, an answer may come in one piece with the progress before it, which this SDK then drops: no run can promise it.
+  const onprogress = (progress) => pipe || seen.push({ progress });
   return step(`call ${name}`, () => client.callTool({ name, arguments: args }, undefined, { onprogress }), expectSeen);
 }
 
-const transport = new StreamableHTTPClientTransport(new URL(url), {
-  fetch: tap,
-  requestInit: { headers: EXTRA_HEADERS },
-});
+const pipe = url.startsWith("stdio:");
+const transport = pipe
+  ? new StdioClientTransport(tappedServer(url))
+  : new StreamableHTTPClientTransport(new URL(url), { fetch: tap, requestInit: { headers: EXTRA_HEADERS } });
 // The reference server asks for the roots soon after the handshake and logs what it got.
 await step(
   "connect",
   async () => {
     await client.connect(transport);
-    await until("the GET stream", () => exchanges.some((item) => item.http_method === "GET" && item.status === 200));
+    const hasStream = () => exchanges.some((item) => item.http_method === "GET" && item.status === 200);
+    await until("the GET stream", () => pipe || hasStream());
     return { server: client.getServerVersion(), capabilities: client.getServerCapabilities() };
   },
   2,
@@ -95,7 +98,7 @@ await call("get-structured-content", { location: "Chicago" });
 await call("get-tiny-image");
 await call("get-annotated-message", { messageType: "error", includeImage: true });
 await call("get-resource-links", { count: 3 });
-await call("trigger-long-running-operation", { duration: 0.3, steps: 3 }, 3);
+await call("trigger-long-running-operation", { duration: 0.3, steps: 3 }, pipe ? 0 : 3);
 await call("trigger-sampling-request", { prompt: "Say a word.", maxTokens: 10 }, 1);
 await call("trigger-elicitation-request", {}, 1);
 await call("get-roots-list");
@@ -112,6 +115,8 @@ await step("complete", () =>
 );
 await step("ping", () => client.ping());
 await step("set level", () => client.setLoggingLevel("warning"));
-await transport.terminateSession();
+if (!pipe) {
+  await transport.terminateSession();
+}
 await client.close();
 writeFileSync(out, JSON.stringify({ url, steps, wire: exchanges }));

@@ -20,8 +20,9 @@ class Failed(Exception):
 
 
 def python(generation):
-    """The interpreter that has that generation of the SDK (1 or 2)."""
-    return str(INSTALLED / f"mcp{generation}" / "bin" / "python")
+    """The interpreter that has that generation of the SDK (1 or 2), or the package `fastmcp`."""
+    environment = generation if generation == "fastmcp" else f"mcp{generation}"
+    return str(INSTALLED / environment / "bin" / "python")
 
 
 def python_command(generation, script, *arguments):
@@ -159,6 +160,8 @@ def wait_for_all(processes, seconds_max):
         for process in processes:
             if process.child.wait(seconds_max) != 0:
                 raise Failed(f"{process.name} failed:\n{process.tail()}")
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{process.name} did not end within {seconds_max} s:\n{process.tail()}") from None
     finally:
         for process in processes:
             process.child.kill()

@@ -1,5 +1,6 @@
 """What the store must hold after a conversation, worked out from the client's own wire, and what it does hold."""
 
+import json
 import sqlite3
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -59,6 +60,7 @@ def expected_request(exchange, message, exchanges):
         "method": method,
         "tool": params["name"] if method == "tools/call" else None,
         "target": target_of(method, params),
+        "direction": "client",
         "bytes_in": len(exchange["request_body"].encode()),
         "transport": "sse" if wire.session_of_old_transport(exchange) else "http",
         # In the transport of 2024-11-05, that of the stream: the path by which the client knows the server.
@@ -139,13 +141,52 @@ def outcome_of(method, result):
 
 
 def expected_requests(transcript):
-    """The rows of all requests that the client sent: those with an id, and a method."""
-    return [
+    """The rows of all requests of either side: messages with an id, and a method."""
+    of_client = [
         expected_request(exchange, message, transcript["wire"])
         for exchange in transcript["wire"]
         for message in wire.sent(exchange)
         if "method" in message and "id" in message
     ]
+    of_server = [
+        expected_of_server(exchange, text, message, transcript["wire"])
+        for exchange in transcript["wire"]
+        for text in wire.received_texts(exchange)
+        if "method" in (message := json.loads(text)) and "id" in message
+    ]
+    return of_client + of_server
+
+
+def expected_of_server(exchange, text, message, exchanges):
+    """The row that one request of the server must have: it came in an event, and the client answers with a POST."""
+    row = {
+        "rpc_id": str(message["id"]),
+        "method": message["method"],
+        "tool": None,
+        "target": None,
+        "direction": "server",
+        "bytes_in": len(text.encode()),
+        "endpoint": urlsplit(exchange["path"]).path,
+        "http_status": None,
+    }
+    answers = (
+        (other, answer)
+        for other in exchanges
+        for answer in wire.sent(other)
+        if "method" not in answer and answer.get("id") == message["id"]
+    )
+    answering, answer = next(answers, (None, None))
+    if answer is None:
+        return row | {"unfinished": True}
+    old_session = wire.session_of_old_transport(answering)
+    session = old_session or wire.headers(answering, "request").get("mcp-session-id")
+    row |= {"cause": None, "bytes_out": len(answering["request_body"].encode())}
+    row |= {"transport": "sse" if old_session else "http", "session_id": session}
+    if "error" in answer:
+        error = answer["error"]
+        row |= {"status": "error", "outcome": "error", "error_code": str(error["code"])}
+        return row | {"error_msg": beginning(error["message"])}
+    return row | {"status": "ok", "outcome": "ok", "error_code": None, "tool_error": False, "error_msg": None}
 
 
 def mismatches(expected, row):

@@ -33,13 +33,19 @@ def events(text):
     return found
 
 
+def received_texts(exchange):
+    """The text of every event of the response that is a JSON-RPC message."""
+    found = events(body_text(exchange)) if is_event_stream(exchange) else []
+    data = ["\n".join(line[5:].lstrip() for line in event if line.startswith("data:")) for event in found]
+    # The first event of the 2024-11-05 transport is a path and no message.
+    return [item for item in data if item.startswith("{")]
+
+
 def received(exchange):
     """Every JSON-RPC message that the response carried."""
     text = body_text(exchange)
     if is_event_stream(exchange):
-        data = ["\n".join(line[5:].lstrip() for line in event if line.startswith("data:")) for event in events(text)]
-        # The first event of the 2024-11-05 transport is a path and no message.
-        return [json.loads(item) for item in data if item.startswith("{")]
+        return [json.loads(item) for item in received_texts(exchange)]
     if not text or "json" not in headers(exchange, "response").get("content-type", ""):
         return []
     message = json.loads(text)

@@ -22,6 +22,8 @@ STORE_DAMAGES = {
     "an error has another code": "UPDATE requests SET error_code = '1' WHERE rowid = "
     + ONE.format(where="error_code = '-32050'"),
     "isError is forgotten": f"UPDATE requests SET tool_error = 0 WHERE rowid = {ONE.format(where='tool_error = 1')}",
+    "a direction is wrong": "UPDATE requests SET direction = 'client' WHERE rowid = "
+    + ONE.format(where="direction = 'server'"),
     "an HTTP status is wrong": f"UPDATE requests SET http_status = 201 WHERE rowid = {ONE.format(where='true')}",
     "a transport is wrong": f"UPDATE requests SET transport = 'sse' WHERE rowid = {ONE.format(where='true')}",
     "an endpoint has a query": f"UPDATE requests SET endpoint = '/mcp?' WHERE rowid = {ONE.format(where='true')}",

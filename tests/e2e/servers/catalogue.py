@@ -65,7 +65,7 @@ SAMPLING = {"messages": [{"role": "user", "content": {"type": "text", "text": "S
 
 def add_options(parser):
     """The command line that both servers share."""
-    parser.add_argument("port", type=int)
+    parser.add_argument("port", type=int, nargs="?", help="where to serve HTTP; without it, standard input and output")
     parser.add_argument("--json", action="store_true", help="answer with JSON bodies instead of SSE where possible")
     parser.add_argument("--extra-tool", metavar="NAME", help="offer one more tool")
     parser.add_argument("--without-tool", metavar="NAME", help="do not offer that tool")

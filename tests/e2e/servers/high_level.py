@@ -1,7 +1,8 @@
-"""A server on the high-level class of either Python SDK, as most people write one: FastMCP (1.x) or MCPServer (2.x).
+"""A server on the high-level class that most people write one with: FastMCP (1.x), MCPServer (2.x), package fastmcp.
 
-Run as `high_level.py PORT`; the paths are those of the other servers. What a tool raises becomes isError here, lists
-have one page, and arguments are checked before the tool sees them: calls end otherwise than on low-level servers.
+Run as `high_level.py PORT`; the paths are those of the other servers. Without a port it serves on standard input and
+output, which is the only way here with the package. What a tool raises becomes isError here, lists have one page, and
+arguments are checked before the tool sees them: calls end otherwise than on low-level servers.
 """
 
 import argparse
@@ -14,12 +15,16 @@ from starlette.applications import Starlette
 import catalogue
 
 try:
-    from mcp.server.fastmcp import Context, FastMCP
-
-    Server = None
+    from fastmcp import Context
+    from fastmcp import FastMCP as Server
 except ImportError:
-    from mcp.server.mcpserver import Context
-    from mcp.server.mcpserver import MCPServer as Server
+    try:
+        from mcp.server.fastmcp import Context, FastMCP
+
+        Server = None
+    except ImportError:
+        from mcp.server.mcpserver import Context
+        from mcp.server.mcpserver import MCPServer as Server
 
 
 def register(server):
@@ -94,8 +99,11 @@ def apps():
 def main():
     """Serves until killed."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("port", type=int)
+    parser.add_argument("port", type=int, nargs="?", help="where to serve HTTP; without it, standard input and output")
     options = parser.parse_args()
+    if options.port is None:
+        register((Server or FastMCP)("e2e-high-level")).run("stdio")
+        return
     parts = list(apps())
 
     @contextlib.asynccontextmanager

@@ -1,7 +1,8 @@
-"""A streamable-HTTP MCP server on the 1.x Python SDK: the session era, as most servers of today run it.
+"""An MCP server on the 1.x Python SDK: the session era, as most servers of today run it.
 
 Run as `mcp1_server.py PORT` (more with --help); serves http://127.0.0.1:PORT/mcp until it is killed, and beside it
-what answers without sessions or in JSON bodies (see catalogue.py), and the transport of 2024-11-05 at /sse.
+what answers without sessions or in JSON bodies (see catalogue.py), and the transport of 2024-11-05 at /sse. Without a
+port it serves on standard input and output.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import uvicorn
 from mcp import types
 from mcp.server.lowlevel import Server
 from mcp.server.sse import SseServerTransport
+from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import McpError
@@ -102,7 +104,7 @@ async def call_tool(params):
                 )
             await anyio.sleep_forever()
         case "headers":
-            result = catalogue.headers(context.request.headers)
+            result = catalogue.headers(context.request.headers if context.request else {})
         case "slow":
             await anyio.sleep(arguments["ms"] / 1000)
             result = catalogue.text_result("done")
@@ -137,6 +139,12 @@ async def done(_params):
     return types.EmptyResult()
 
 
+async def serve_on_pipes():
+    """Serves its parent on standard input and output, until that closes."""
+    async with stdio_server() as (read, write):
+        await SERVER.run(read, write, SERVER.create_initialization_options())
+
+
 def main():
     """Serves until killed."""
     parser = argparse.ArgumentParser()
@@ -153,6 +161,9 @@ def main():
         catalogue.TEMPLATES,
     )
     lists(types.ListPromptsRequest, types.ListPromptsResult, "prompts", catalogue.PROMPTS)
+    if options.port is None:
+        anyio.run(serve_on_pipes)
+        return
 
     # The same defence against DNS rebinding that the SDK's high-level server switches on for loopback.
     security = TransportSecuritySettings(

@@ -1,7 +1,8 @@
-"""A streamable-HTTP MCP server on the 2.x Python SDK; it speaks both eras of the protocol.
+"""An MCP server on the 2.x Python SDK; it speaks both eras of the protocol.
 
 Run as `mcp2_server.py PORT` (more with --help); serves http://127.0.0.1:PORT/mcp until it is killed, and beside it
-what answers without sessions or in JSON bodies (see catalogue.py), and the transport of 2024-11-05 at /sse.
+what answers without sessions or in JSON bodies (see catalogue.py), and the transport of 2024-11-05 at /sse. Without a
+port it serves on standard input and output.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import mcp_types as types
 import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.sse import SseServerTransport
+from mcp.server.stdio import stdio_server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
@@ -121,7 +123,7 @@ async def call_tool(ctx, params):
             await ctx.session.report_progress(1)
             await anyio.sleep_forever()
         case "headers":
-            result = catalogue.headers(ctx.request.headers)
+            result = catalogue.headers(ctx.request.headers if ctx.request else {})
         case "slow":
             await anyio.sleep(arguments["ms"] / 1000)
             result = catalogue.text_result("done")
@@ -150,6 +152,12 @@ async def done(_ctx, _params):
     return types.EmptyResult()
 
 
+async def serve_on_pipes(server):
+    """Serves its parent on standard input and output, until that closes."""
+    async with stdio_server() as (read, write):
+        await server.run(read, write, server.create_initialization_options())
+
+
 def main():
     """Serves until killed."""
     parser = argparse.ArgumentParser()
@@ -174,6 +182,9 @@ def main():
         on_set_logging_level=done,
         on_subscriptions_listen=ListenHandler(BUS),
     )
+    if options.port is None:
+        anyio.run(serve_on_pipes, server)
+        return
     endpoints = {"/mcp": (False, options.json), **catalogue.MORE_ENDPOINTS}
     apps = [
         server.streamable_http_app(streamable_http_path=path, stateless_http=stateless, json_response=json)

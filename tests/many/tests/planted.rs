@@ -43,7 +43,12 @@ fn each_broken_rule_is_found_and_a_store_that_keeps_them_all_is_found_sound() {
             "folded twice",
         ),
         ("a run that is gone", format!("DELETE FROM fold_runs WHERE first_id = {run}"), "lies in no run"),
-        ("a run that is short", format!("UPDATE fold_runs SET count = count - 1 WHERE first_id = {run}"), "and runs up to"),
+        (
+            "a run that is short",
+            format!("UPDATE fold_runs SET count = count - 1 WHERE first_id = {run}"),
+            // Behind it there may be another one, which does not begin where it should then.
+            "and runs up to|never folded",
+        ),
         ("a checkpoint that ran ahead", "UPDATE checkpoint SET sequence = sequence + 1".into(), "folded up to"),
         (
             "rows of another writer",
@@ -51,7 +56,8 @@ fn each_broken_rule_is_found_and_a_store_that_keeps_them_all_is_found_sound() {
                 "UPDATE fold_runs SET writer = (SELECT max(id) FROM writers WHERE id <> fold_runs.writer),
                                       first_sequence = first_sequence + 1000000 WHERE first_id = {run}"
             ),
-            "rows of writers",
+            // A life may have had that run only.
+            "rows of writers|no row for writer",
         ),
         ("a writer that nobody was", "INSERT INTO writers (id, writer, process_id, ended) SELECT max(id) + 1, 'nobody', 1, 'closed' FROM writers".into(), "nobody was"),
         ("a writer that did not end so", "UPDATE writers SET ended = 'closed'".into(), "ended so"),
@@ -68,7 +74,8 @@ fn each_broken_rule_is_found_and_a_store_that_keeps_them_all_is_found_sound() {
         assert!(changed > 0, "{planted}: nothing was planted");
         drop(database);
         let found = violations(&lives, &Found::of(&copy));
-        assert!(found.iter().any(|violation| violation.contains(expected)), "{planted}: {found:?}");
+        let is_meant = |violation: &String| expected.split('|').any(|words| violation.contains(words));
+        assert!(found.iter().any(is_meant), "{planted}: {found:?}");
     }
     let folder = store.join("wal").join("0197a1c0-7b1e-4cc3-98c4-000000000000");
     std::fs::create_dir(&folder).expect("planted");

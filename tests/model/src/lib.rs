@@ -119,6 +119,10 @@ pub mod ground {
         include!(concat!(env!("OUT_DIR"), "/ground_expired.rs"));
     }
 
+    pub mod fold_failure {
+        include!(concat!(env!("OUT_DIR"), "/ground_fold_failure.rs"));
+    }
+
     pub mod health {
         include!(concat!(env!("OUT_DIR"), "/ground_health.rs"));
     }

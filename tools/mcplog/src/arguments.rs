@@ -7,7 +7,7 @@ use crate::proxy::{parse_database_size, parse_keep, parse_min_free, parse_segmen
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use mcplog::Status;
-use mcplog::event::{Code, Outcome};
+use mcplog::event::{Code, Direction, Outcome};
 use mcplog::query::{RequestFilter, SchemaFilter, SessionFilter, TimeRange};
 use mcplog_terminal::view::View;
 use mcplog_terminal::{duration, moment};
@@ -52,6 +52,9 @@ pub(crate) struct RequestArgs {
     /// Only this session; the beginning of its id is enough
     #[arg(long, value_name = "ID")]
     pub(crate) session: Option<String>,
+    /// Only what the client asked, or what the server asked: client, server
+    #[arg(long, value_name = "WHO", value_parser = direction_parser(), hide_possible_values = true)]
+    direction: Option<Direction>,
     /// Only what this proxy saw
     #[arg(long, value_name = "NAME")]
     proxy: Option<String>,
@@ -75,6 +78,7 @@ impl RequestArgs {
             method: self.method.clone(),
             tool: self.tool.clone(),
             endpoint: self.endpoint.clone(),
+            direction: self.direction,
             status: self.status.map(Status::from),
             outcome: self.outcome,
             session_id,
@@ -101,6 +105,12 @@ impl From<StatusArg> for Status {
             StatusArg::Timeout => Self::Timeout,
         }
     }
+}
+
+/// Takes the names of directions, and lists them.
+fn direction_parser() -> impl TypedValueParser<Value = Direction> {
+    let names = Direction::ALL.iter().map(|direction| direction.as_str());
+    PossibleValuesParser::new(names).try_map(|name| Direction::from_name(&name).ok_or("no direction"))
 }
 
 /// Takes the names of outcomes, and lists them.

@@ -6,6 +6,7 @@ use crate::arguments::{
     BackupArgs, CheckArgs, DemoArgs, IngestArgs, LogsArgs, RebuildArgs, RequestsArgs, SchemaArgs, SessionsArgs,
     UnusedArgs, WritersArgs,
 };
+use crate::attach::{AttachArgs, AttachedArgs, DetachArgs};
 use crate::dir_args::DirArgs;
 use clap::{Parser, Subcommand};
 use mcplog_terminal::colour::Colour;
@@ -14,7 +15,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    done
   1    wrong usage, no store, or something can't be read or written
-  2    ingest: done, but some lines were no events; check: attention
+  2    ingest: done, but some lines were no events; check: attention; attach,
+       detach, attached: done in part
   3    check: damaged
   130  interrupted: ingest, backup, or records being folded first (--fold)
 
@@ -38,6 +40,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Proxy(crate::proxy::ProxyArgs),
 
+    Wrap(Box<crate::wrap::WrapArgs>),
+
     /// Watch mcplog at work: a real MCP server, real clients, and the recording proxy between them
     #[command(after_help = "\
 Examples:
@@ -48,6 +52,18 @@ It listens on loopback ports only, takes a few seconds, and leaves its data
 where it says.")]
     Demo(DemoArgs),
 
+    /// Put mcplog in front of the servers that a client starts, or asks
+    #[command(after_help = ATTACH_HELP)]
+    Attach(AttachArgs),
+
+    /// Undo `attach`
+    #[command(after_help = DETACH_HELP)]
+    Detach(DetachArgs),
+
+    /// Show which servers are attached, and what was recorded of each last
+    #[command(after_help = ATTACHED_HELP)]
+    Attached(AttachedArgs),
+
     /// Show requests, the newest last
     #[command(after_help = "\
 Examples:
@@ -57,7 +73,11 @@ Examples:
   mcplog logs --session 0197a1c0         one session: the beginning of its id
   mcplog logs -f --errors                what goes wrong from now on
   mcplog logs --outcome cancelled        what clients took back
+  mcplog logs --direction server         what servers asked their clients
   mcplog logs --limit 0 --json | jq -r 'select(.status == \"error\") | .error_msg'
+
+An arrow (←) before the method marks what the server asked: sampling,
+elicitation, roots. Its latency is that of the client, or of its user.
 
 With --follow, new rows come in the order in which they were recorded, each
 once, within a second. It goes on when the proxy is restarted, waits for a store
@@ -81,7 +101,8 @@ Examples:
   mcplog slow --json | jq -r 'select(.id) | [.latency_us, .request_id] | @tsv'
 
 Of equally slow requests, the newest comes first. A subscription lasts as long
-as its client likes, and is never slow.
+as its client likes, and is never slow. What servers ask waits for the client,
+or for its user, and is left out; --direction server shows that alone.
 
 JSON fields: those of `mcplog logs`.")]
     Slow(RequestsArgs),
@@ -100,9 +121,10 @@ line says how all of them ended, whatever --limit shows; docs/counting.md says
 what counts as what. P50, P95 and P99 are latencies that half, 95 % and 99 % did
 not exceed; over more than 4,000 requests they are within 1 % of these. All else
 is exact. Where a proxy stands before several servers, each tool of each of them
-has a line, and ENDPOINT says whose it is.
+has a line, and ENDPOINT says whose it is. SERVER ASKED is what servers asked
+their clients: its latencies are those of clients and their users.
 
-JSON fields: proxy, method, tool, endpoint, calls, errors, timeouts,
+JSON fields: proxy, method, tool, endpoint, direction, calls, errors, timeouts,
 tool_errors, cancelled, probes, redirected, ended, input_required, lost, p50_us,
 p95_us, p99_us, max_us, bytes_in, bytes_out, first_ts, last_ts. Latencies are
 microseconds, null where there is none; times are Unix milliseconds UTC.")]
@@ -217,19 +239,20 @@ Examples:
   mcplog backup -d ./other-data /mnt/backups/other
   mcplog backup ./monday && mcplog logs -d ./monday
 
-The copy is a store of its own: one database that has everything up to a moment
-since the command began, and no log. It is made beside its place, checked,
-synced and then renamed; on Ctrl-C, or where the disk is full, nothing of it is
-left. Nobody who records waits for it. `cp store.db` is no backup: what was
-recorded last lies beside that file for some seconds, and in the log.
+The copy is the store as it was at a moment since the command began: its
+database, the logs that wait to be folded, kept segments and quarantine/. It is
+made beside its place, checked, synced and then renamed; on Ctrl-C, or where the
+disk is full, nothing of it is left. Nobody who records waits for it.
+`cp store.db` is no backup: what was recorded last lies beside that file for
+some seconds, and in the log.
 
 To go back, stop what records, move the old directory away, and put the copy in
-its place. Kept segments and quarantine/ are not copied.
+its place.
 
 Exit codes: 0 done, 1 no copy, 130 interrupted.
 
-JSON fields: dir, began_at, requests, sessions, folded_records, database_bytes,
-quarantine_files.")]
+JSON fields: dir, began_at, requests, sessions, database_bytes, segments,
+log_bytes.")]
     Backup(BackupArgs),
 
     /// Make the database anew: from its rows, from the log, or from what can be read of both
@@ -276,7 +299,10 @@ impl Command {
     /// Where the store is, of a command that looks for one.
     pub(crate) fn store(&self) -> Option<&DirArgs> {
         match self {
-            Self::Proxy(_) | Self::Demo(_) => None,
+            // Those of clients' configurations need no store.
+            Self::Proxy(_) | Self::Wrap(_) | Self::Demo(_) | Self::Attach(_) | Self::Detach(_) | Self::Attached(_) => {
+                None
+            }
             Self::Logs(args) => Some(&args.rows.store),
             Self::Slow(args) | Self::Stats(args) => Some(&args.store),
             Self::Sessions(args) => Some(&args.store),
@@ -290,6 +316,68 @@ impl Command {
         }
     }
 }
+
+const ATTACH_HELP: &str = "\
+Examples:
+  mcplog attach claude-code        all servers that it starts
+  mcplog attach cursor github      one of them
+  mcplog attach vscode --dry-run   what would change, as a diff
+  mcplog attach gemini docs --via http://127.0.0.1:3000/mcp
+                                   a server that is asked over HTTP, through a
+                                   proxy that runs there
+
+A server's command becomes `mcplog wrap --name SERVER -- COMMAND...`, by the
+absolute path of this mcplog; its name in the client is its name on record.
+Nothing else of the file changes, comments and order included, and nothing is
+started. With --via, the given address takes the place of the server's own.
+
+Servers of the project's files and of the user's are attached in both. What is
+attached already stays as it is. A copy of each file from before a change lies
+in ~/.local/state/mcplog/backups ($XDG_STATE_HOME). Clients read their files
+when they start, so that most of them have to be restarted. docs/attach.md has
+the files of each client, and more.
+
+Exit codes: 0 attached, or already so; 1 nothing is attached (no such server, no
+file, an error); 2 done in part: a named server can't be attached so, or a file
+can't be changed.
+
+JSON fields: client, file, scope (project, user), server, outcome (attached,
+renewed, already_attached, not_attached), how (wrap, via), reason, disabled,
+changed, backup.";
+
+const DETACH_HELP: &str = "\
+Examples:
+  mcplog detach claude-code        all that is attached, in every project
+  mcplog detach cursor github      one server
+  mcplog detach zed --dry-run      what would change, as a diff
+
+The entry is as it was, byte for byte; what was changed meanwhile elsewhere in
+the file stays. Where the entry itself was changed, `mcplog wrap` is taken off
+its command, and the rest stays. It makes no difference which mcplog attached,
+and where that lies.
+
+Exit codes: 0 detached, or not attached; 1 nothing is detached (no such server,
+an error); 2 done in part.
+
+JSON fields: those of `mcplog attach`; outcome: detached, not_attached,
+forgotten, not_detached.";
+
+const ATTACHED_HELP: &str = "\
+Examples:
+  mcplog attached                  everything
+  mcplog attached cursor --json | jq -r 'select(.last_session == null).server'
+
+It looks into the files of all clients that are found from here, and those in
+which something was attached. LAST SESSION is the latest one on record under the
+server's name, of that client if there is one; a server that was never recorded
+since it was attached waits for its client to be restarted.
+
+Exit codes: 0 done, 1 an error, 2 a file or a store can't be read.
+
+JSON fields: client, file, scope, server, how (wrap, via), through, is_missing,
+disabled, name, dir, attached_at, last_session (session_id, started_at,
+last_seen_at, calls, client_name), recorded_since. Times are Unix milliseconds
+UTC; what is not known is null.";
 
 const INGEST_HELP: &str = "\
 Examples:
@@ -407,7 +495,8 @@ mod tests {
         let names: std::collections::BTreeSet<_> = options().into_iter().map(|(command, _)| command).collect();
         for name in &names {
             let has = |long: &str| options().iter().any(|(of, option)| of == name && option.get_long() == Some(long));
-            assert!(has("dir") && has("color"), "{name}");
+            // What was attached is found by what stands in the clients' files, wherever it recorded.
+            assert!((has("dir") || name == "detach") && has("color"), "{name}");
         }
         assert!(names.len() > 8, "{names:?}");
     }

@@ -38,6 +38,12 @@ impl DirArgs {
         Some(why + &hint)
     }
 
+    /// The directory, absolute, if a process that knows nothing of the environment but `HOME` would look elsewhere.
+    pub(crate) fn for_others(&self) -> Option<PathBuf> {
+        let is_by_home = self.variable == Some("HOME");
+        (!is_by_home).then(|| std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone()))
+    }
+
     /// Whether there is a store, or what is left of one.
     pub(crate) fn is_there(&self) -> bool {
         has_store(&self.dir)

@@ -15,6 +15,8 @@ pub(crate) const EXIT_OK: u8 = 0;
 pub(crate) const EXIT_ERROR: u8 = 1;
 /// `ingest` did its work, but some lines were no events.
 pub(crate) const EXIT_BAD_LINES: u8 = 2;
+/// `attach` or `detach` did a part of its work, or `attached` could not read every file.
+pub(crate) const EXIT_IN_PART: u8 = 2;
 /// `ingest` or `backup` was interrupted, or `--fold`.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 
@@ -41,6 +43,11 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
+    /// What went wrong, in the words of whoever found out.
+    pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
     /// The same with why it was looked for there, if no store is where nobody said that one is.
     pub(crate) fn of_store(self, store: &DirArgs) -> Self {
         match (&self, store.why_there()) {

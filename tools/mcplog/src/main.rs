@@ -3,12 +3,15 @@
 //! The main thread. It must not print anything itself but errors.
 
 mod arguments;
+mod attach;
 mod cli;
 mod command;
 mod dir_args;
 mod error;
 mod proxy;
+mod recording;
 mod waiting;
+mod wrap;
 
 use cli::{Cli, Command};
 use error::{CliError, EXIT_ERROR, EXIT_OK};
@@ -38,6 +41,11 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<u8, CliError> {
+    // First of all: it has a server to start, and the view looks for the time zone in some dozen directories.
+    let command = match command {
+        Command::Wrap(args) => return Ok(wrap::run(*args)),
+        other => other,
+    };
     let view = View::of_stdout();
     // Colours go away by themselves where nobody would see them (a pipe, NO_COLOR).
     let stdout = || BufWriter::new(anstream::AutoStream::auto(io::stdout().lock()));
@@ -52,6 +60,11 @@ fn run(command: Command) -> Result<u8, CliError> {
         Command::Check(args) => finish(Leavable::new(stdout()), |out| command::check::run(&args, &view, out)),
         Command::Backup(args) => finish(Leavable::new(stdout()), |out| command::backup::run(&args, out)),
         Command::Rebuild(args) => finish(Leavable::new(stdout()), |out| command::rebuild::run(&args, &view, out)),
+        Command::Attach(args) => {
+            finish(Leavable::new(stdout()), |out| attach::attach(&args, &view, out, &mut Unheeded(anstream::stderr())))
+        }
+        Command::Detach(args) => finish(Leavable::new(stdout()), |out| attach::detach(&args, &view, out)),
+        Command::Attached(args) => finish(stdout(), |out| attach::attached(&args, &view, out)),
         Command::Demo(args) => finish(Leavable::new(stdout()), |out| command::demo::run(&args, &view, out)),
         query => finish(stdout(), |out| ask(&query, &view, out)),
     }
@@ -69,6 +82,10 @@ fn ask(command: &Command, view: &View, out: &mut dyn Write) -> Result<u8, CliErr
         Command::Schema(args) => command::schema::run(args, view, out, &mut notes)?,
         Command::Writers(args) => command::writers::run(args, view, out, &mut notes)?,
         Command::Proxy(_)
+        | Command::Wrap(_)
+        | Command::Attach(_)
+        | Command::Detach(_)
+        | Command::Attached(_)
         | Command::Ingest(_)
         | Command::Check(_)
         | Command::Backup(_)

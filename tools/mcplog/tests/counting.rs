@@ -51,6 +51,7 @@ struct Row {
     method: &'static str,
     tool: Option<String>,
     session: Option<String>,
+    direction: &'static str,
     status: &'static str,
     outcome: &'static str,
 }
@@ -64,8 +65,12 @@ impl Row {
         self.outcome != "ended"
     }
 
-    fn call(&self) -> (String, Option<String>) {
-        (self.method.to_owned(), self.tool.clone())
+    fn call(&self) -> (String, Option<String>, String) {
+        (self.method.to_owned(), self.tool.clone(), self.direction.to_owned())
+    }
+
+    fn is_by_server(&self) -> bool {
+        self.direction == "server"
     }
 }
 
@@ -99,7 +104,11 @@ fn every_kind() -> (Vec<Row>, String) {
             for code in [None, Some("-32601"), Some("http_400"), Some("-32603")] {
                 for _ in 0..COPIES {
                     let number = rows.len();
-                    let outcome = counted_as(status, told, is_error, method, code);
+                    // Who asks is told of some.
+                    let direction = [None, Some("client"), Some("server")][number % 11 % 3];
+                    let is_by_server = direction == Some("server");
+                    // No method of a server's request means anything.
+                    let outcome = counted_as(status, told, is_error, if is_by_server { "" } else { method }, code);
                     let row = Row {
                         id: format!("r{number}"),
                         // Over some hours, so that there are cells of several levels.
@@ -107,16 +116,18 @@ fn every_kind() -> (Vec<Row>, String) {
                         // No two alike, in no order.
                         latency_us: 1 + (7_919 * i64::try_from(number).unwrap()) % 100_003,
                         method,
-                        // A tool for each outcome, so that some are only ever called in one way.
-                        tool: (method == "tools/call").then(|| format!("t_{outcome}")),
+                        // A tool for each outcome, so that some are only ever called in one way. What servers ask uses none.
+                        tool: (method == "tools/call")
+                            .then(|| if is_by_server { "never".to_owned() } else { format!("t_{outcome}") }),
                         session: (number % 5 > 0).then(|| format!("s{}", number % 7)),
+                        direction: direction.unwrap_or("client"),
                         status,
                         outcome,
                     };
                     let mut event = serde_json::json!({
                         "type": "request", "request_id": row.id, "ts": row.ts, "proxy": "p", "method": method,
                         "latency_us": row.latency_us, "status": status, "tool": row.tool, "session_id": row.session,
-                        "tool_error": is_error, "error_code": code, "outcome": told,
+                        "tool_error": is_error, "error_code": code, "outcome": told, "direction": direction,
                     });
                     event.as_object_mut().unwrap().retain(|_, value| !value.is_null());
                     writeln!(lines, "{event}").unwrap();
@@ -182,7 +193,8 @@ impl Counted {
         let stats = self.json(&format!("stats {filter}"));
         assert_eq!(stats.len(), of_call.len(), "stats {filter}");
         for found in &stats {
-            let call = (found["method"].as_str().unwrap().to_owned(), found["tool"].as_str().map(str::to_owned));
+            let [method, direction] = ["method", "direction"].map(|name| found[name].as_str().unwrap().to_owned());
+            let call = (method, found["tool"].as_str().map(str::to_owned), direction);
             let rows = &of_call[&call];
             assert_eq!(number(&found["calls"]), count(rows.len()), "stats {filter}: {found}");
             for (member, outcomes) in MEMBERS {
@@ -214,6 +226,10 @@ impl Counted {
             write!(last_line, ", {} {words}", grouped(of(&[outcome]))).unwrap();
         }
         last_line.push('.');
+        let by_servers = count(kept.iter().filter(|row| row.is_by_server()).count());
+        if by_servers > 0 {
+            write!(last_line, " Servers asked {} of them.", grouped(by_servers)).unwrap();
+        }
         // Whatever is shown of the rows, the last line is about all of them.
         for limit in [0, 1, 3] {
             let text = self.fixture.run(&format!("stats {filter} --limit {limit}")).ok();
@@ -285,18 +301,23 @@ fn everything_that_counts_or_filters_says_the_same_of_one_store() {
 
 fn each_row_says_what_it_counts_as(counted: &Counted) {
     let database = counted.fixture.database();
-    let sql = "SELECT request_id, status, outcome FROM requests";
+    let sql = "SELECT request_id, status, outcome, direction FROM requests";
     let mut statement = database.prepare(sql).unwrap();
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, [row.get::<_, String>(1)?, row.get(2)?]));
+    let read =
+        |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, [row.get::<_, String>(1)?, row.get(2)?, row.get(3)?]));
     let view: BTreeMap<_, _> = statement.query_map([], read).unwrap().map(Result::unwrap).collect();
     let logs: BTreeMap<_, _> =
         counted.json("logs").into_iter().map(|row| (row["request_id"].as_str().unwrap().to_owned(), row)).collect();
     assert_eq!((view.len(), logs.len()), (counted.rows.len(), counted.rows.len()));
     for row in &counted.rows {
-        assert_eq!(view[&row.id], [row.status, row.outcome], "{row:?}");
-        let shown = &logs[&row.id];
-        assert_eq!([&shown["status"], &shown["outcome"]], [row.status, row.outcome], "{row:?}");
+        let expected = [row.status, row.outcome, row.direction];
+        assert_eq!(view[&row.id], expected, "{row:?}");
+        assert_eq!(["status", "outcome", "direction"].map(|name| &logs[&row.id][name]), expected, "{row:?}");
     }
+    // People see who asked, too.
+    let asked = counted.fixture.run("logs --limit 0 --direction server").ok();
+    assert_eq!(asked.matches("← ").count(), counted.ids_where(Row::is_by_server).len());
+    assert!(!counted.fixture.run("logs --limit 0 --direction client").ok().contains("← "));
 }
 
 fn statistics(counted: &Counted) {
@@ -304,6 +325,11 @@ fn statistics(counted: &Counted) {
     counted.assert_statistics("--errors", |row| row.is(&TROUBLE));
     counted.assert_statistics("--method tools/call", |row| row.method == "tools/call");
     counted.assert_statistics("--method subscriptions/listen", |row| row.method == "subscriptions/listen");
+    for direction in ["client", "server"] {
+        let line = format!("--direction {direction}");
+        counted.assert_statistics(&line, |row| row.direction == direction);
+        counted.assert_statistics(&format!("{line} --errors"), |row| row.direction == direction && row.is(&TROUBLE));
+    }
     counted.assert_statistics("--session s3", |row| row.session.as_deref() == Some("s3"));
     let since = START_TS + 3_600_123;
     counted.assert_statistics(&format!("--since {since}"), |row| row.ts >= since);
@@ -368,20 +394,32 @@ fn filters(counted: &Counted) {
     let whole = counted.fixture.run(&format!("logs --errors --limit {troubles}")).ok();
     assert!(!whole.contains("--limit 0 shows all"));
     let unused: Vec<_> = counted.json("unused").iter().map(|row| row["tool"].clone()).collect();
-    assert_eq!(unused, ["never"], "however a call ended, its tool was called");
+    assert_eq!(unused, ["never"], "however a call ended, its tool was called; what a server asks calls none");
+    for direction in ["client", "server"] {
+        let line = format!("logs --direction {direction}");
+        assert_eq!(counted.ids(&line), counted.ids_where(|row| row.direction == direction), "{line}");
+    }
     let troubled: BTreeSet<_> =
         counted.rows.iter().filter(|row| row.is(&TROUBLE)).filter_map(|row| row.session.clone()).collect();
     assert_eq!(counted.json("sessions --errors").len(), troubled.len());
 }
 
 fn what_is_slow(counted: &Counted) {
-    let mut slowest: Vec<&Row> = counted.rows.iter().filter(|row| row.has_latency()).collect();
-    slowest.sort_by_key(|row| std::cmp::Reverse((row.latency_us, row.ts)));
-    let expected: Vec<_> = slowest.iter().map(|row| Value::from(row.id.clone())).collect();
+    // How long a client takes to answer is no slowness, unless it is asked for.
+    let slowest = |direction: &str| -> Vec<&Row> {
+        let is_it = |row: &&Row| row.has_latency() && row.direction == direction;
+        let mut slowest: Vec<&Row> = counted.rows.iter().filter(is_it).collect();
+        slowest.sort_by_key(|row| std::cmp::Reverse((row.latency_us, row.ts)));
+        slowest
+    };
+    let ids = |rows: &[&Row]| -> Vec<_> { rows.iter().map(|row| Value::from(row.id.clone())).collect() };
+    let (expected, slowest_asked, slowest) = (ids(&slowest("client")), ids(&slowest("server")), slowest("client"));
     let shown = |line: &str| -> Vec<Value> {
         counted.fixture.run(line).json().iter().map(|row| row["request_id"].clone()).collect()
     };
     assert_eq!(shown("slow --json --limit 0"), expected);
+    assert_eq!(shown("slow --json --limit 0 --direction client"), expected);
+    assert_eq!(shown("slow --json --limit 0 --direction server"), slowest_asked);
     assert_eq!(shown("slow --json --limit 20"), expected[..20]);
     assert_eq!(shown("slow --json --method subscriptions/listen --outcome ended"), [Value::Null; 0]);
     let troubles = slowest.iter().filter(|row| row.is(&TROUBLE)).map(|row| Value::from(row.id.clone()));

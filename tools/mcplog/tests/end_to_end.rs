@@ -1,5 +1,5 @@
-//! The whole way with real processes: real MCP clients talk through the built `mcplog proxy` to real MCP servers, and
-//! the store is read back with plain SQL.
+//! The whole way with real processes: real MCP clients talk through the built `mcplog proxy` to real MCP servers, or start
+//! them behind `mcplog wrap`, and the store is read back with plain SQL.
 //!
 //! The clients, the servers and what is checked are in `tests/e2e/` (its README says how it is built). Their packages
 //! are installed by `tests/e2e/setup.sh`; where that has not run, these tests say so and pass, except under `CI` or
@@ -159,4 +159,34 @@ fn every_official_client_has_its_rows_with_every_server_in_every_way_it_answers(
 #[test]
 fn the_harness_notices_what_is_wrong() {
     run_scenario(&["harness-proof"]);
+}
+
+#[test]
+fn a_dozen_wrapped_servers_at_once_pass_every_byte_and_are_recorded() {
+    run_scenario(&["wrap-view"]);
+}
+
+#[test]
+fn fifty_calls_to_a_wrapped_server_are_fifty_rows_and_the_client_prints_the_same() {
+    run_scenario(&["wrap-fifty"]);
+}
+
+#[test]
+fn whoever_around_a_wrapper_is_killed_nobody_stays_behind_and_the_rows_say_what_happened() {
+    run_scenario(&["wrap-kills"]);
+}
+
+#[test]
+fn other_programs_do_under_and_around_the_wrapper_what_they_do_without_it() {
+    run_scenario(&["wrap-tools"]);
+}
+
+#[test]
+fn a_client_configured_by_its_own_file_starts_the_attached_server_and_the_detached_one() {
+    run_scenario(&["wrap-attached"]);
+}
+
+#[test]
+fn the_checks_of_wrapped_servers_notice_what_is_wrong() {
+    run_scenario(&["wrap-proof"]);
 }

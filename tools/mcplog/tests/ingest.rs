@@ -41,7 +41,7 @@ fn every_kind_of_event_reaches_its_table() {
         "method": "resources/read", "tool": null, "target": "file:///etc/passwd", "latency_us": 700, "status": "error",
         "tool_error": null, "error_code": "-32002", "error_msg": "no such resource\n\u{1b}[31mred\u{202e}esrever",
         "bytes_in": null, "bytes_out": null, "protocol_version": null, "rpc_id": "\"three\"", "http_status": null,
-        "transport": null, "endpoint": null, "outcome": "error", "cause": null, "direction": null, "principal": null,
+        "transport": null, "endpoint": null, "outcome": "error", "cause": null, "direction": "client", "principal": null,
         "trace_id": null, "parent_span_id": null, "retry_of": null, "input_wait_us": null, "notes": [],
     });
     assert_eq!(*row, expected);

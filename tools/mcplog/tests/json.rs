@@ -22,8 +22,8 @@ const OBJECTS: [(&str, &str, &str); 9] = [
     (
         "mcplog stats",
         "stats",
-        "proxy method tool endpoint calls errors timeouts tool_errors cancelled probes redirected ended input_required lost \
-         p50_us p95_us p99_us max_us bytes_in bytes_out first_ts last_ts",
+        "proxy method tool endpoint direction calls errors timeouts tool_errors cancelled probes redirected ended \
+         input_required lost p50_us p95_us p99_us max_us bytes_in bytes_out first_ts last_ts",
     ),
     (
         "mcplog sessions",
@@ -245,6 +245,10 @@ fn every_object_of_the_page_is_one_that_is_printed() {
         "mcplog rebuild: from rows",
         "mcplog rebuild: from the log",
         "mcplog backup",
+        // tests/attached.rs prints these: they need clients.
+        "mcplog attach, mcplog detach",
+        "mcplog attached",
+        "mcplog attached: last_session",
     ];
     for heading in JsonPage::read().headings().filter(|heading| heading.starts_with("mcplog")) {
         let is_held = held.contains(&heading)

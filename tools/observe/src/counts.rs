@@ -3,7 +3,7 @@
 //! Touched inside the tasks that pass bytes on, read by whoever shows the numbers. Nothing else is ordered by a count.
 
 use mcplog::Status;
-use mcplog::event::{Code, Outcome};
+use mcplog::event::{Code, Direction, Outcome};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// A number that only grows.
@@ -46,14 +46,18 @@ impl Gauge {
 /// What one observer counted since it started.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Calls that ended, by what they count as: one number for each outcome, in their order.
+    /// Calls of clients that ended, by what they count as: one number for each outcome, in their order.
     by_outcome: [Counter; <Outcome as Code>::ALL.len()],
+    /// Those of servers, likewise.
+    asked_by_outcome: [Counter; <Outcome as Code>::ALL.len()],
     /// Requests beyond what one exchange may hold: they pass, but have no row of their own.
     pub requests_unrecorded: Counter,
     /// Notifications and responses of clients that the server refused, or that did not get there: they have no row.
     pub notifications_refused: Counter,
-    /// Calls that wait for their response.
+    /// Calls of clients that wait for their response.
     pub in_flight: Gauge,
+    /// Calls of servers that wait for their client's response.
+    pub asked_in_flight: Gauge,
     /// Sessions that began.
     pub sessions: Counter,
     /// Schema versions that were recorded.
@@ -65,17 +69,34 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// One more call ended so.
-    pub fn count(&self, outcome: Outcome) {
-        self.by_outcome[place(outcome)].add(1);
+    /// One more call of that direction ended so.
+    pub fn count(&self, direction: Direction, outcome: Outcome) {
+        let by_outcome = match direction {
+            Direction::Client => &self.by_outcome,
+            Direction::Server => &self.asked_by_outcome,
+        };
+        by_outcome[place(outcome)].add(1);
     }
 
-    /// How many calls ended so.
+    /// The calls of that direction that wait for their response.
+    pub(crate) fn open(&self, direction: Direction) -> &Gauge {
+        match direction {
+            Direction::Client => &self.in_flight,
+            Direction::Server => &self.asked_in_flight,
+        }
+    }
+
+    /// How many calls of clients ended so.
     pub fn with_outcome(&self, outcome: Outcome) -> u64 {
         self.by_outcome[place(outcome)].get()
     }
 
-    /// How many calls ended with that status.
+    /// How many calls of servers ended so.
+    pub fn asked_with_outcome(&self, outcome: Outcome) -> u64 {
+        self.asked_by_outcome[place(outcome)].get()
+    }
+
+    /// How many calls of clients ended with that status.
     pub fn with_status(&self, status: Status) -> u64 {
         let outcomes = Outcome::ALL.iter().filter(|outcome| outcome.status() == status);
         outcomes.map(|outcome| self.with_outcome(*outcome)).sum()

@@ -8,25 +8,31 @@
 //!                                              |  what happens
 //!                                              v
 //!       call (one row each: lifecycle says what follows) --> event --> Sink (the store's recorder)
-//!          |                                                   \
-//!          index, streams (met on another stream)               \-> SchemaQueue --> schema: pages -> hash -> SchemaVersion
+//!        ^ |                                                   \
+//!        | index, asked, streams (met on another stream)        \-> SchemaQueue --> schema: pages -> hash -> SchemaVersion
+//!        |
+//!        |  what happens
+//!       pipe (one process, both streams: whose message is it?)
+//!        ^
+//! bytes of a stream --> pipe: line -> read: scan -> rpc         nothing is buffered
 //! ```
 //!
-//! Start at [`Exchange`]. What is read from a message is the table in `read/place.rs`; which answer belongs to which call is
-//! told in `docs/matching.md`; how a call ends is the table in `calls/lifecycle.rs`; what a failed call is called is
-//! [`Failure`]; sessions of both eras are in `session/`.
+//! Start at [`Exchange`], or at [`Pipe`] for a server that its client starts. What is read from a message is the table
+//! in `read/place.rs`; which answer belongs to which call is told in `docs/matching.md`, and for a pipe in
+//! `docs/stdio.md`; how a call ends is the table in `calls/lifecycle.rs`; what a failed call is called is [`Failure`];
+//! sessions of both eras are in `session/`.
 //!
 //! - Pure: no socket, no file, no thread, no runtime. Bytes and heads come in as plain values, the time through [`Clock`];
 //!   events go out through [`Sink`], long work through [`SchemaQueue`]. Only the ids of rows come from the system's source of
 //!   randomness.
 //! - Nothing here can fail or wait: what can't be read has no row, or one that says so.
 //! - A request that was registered becomes exactly one event, whatever happens to its exchange.
-//! - All exchanges together hold at most [`BUDGET_BYTES`], and each of them [`EXCHANGE_FREE_BYTES`] besides, whatever their
-//!   bodies bring. What finds no room in the [`Budget`] is passed on unread, and its row says so. Ordinary small messages need
-//!   no room in it. What all exchanges share (sessions, the index of calls, unfinished pages) has limits of its own, where it
-//!   is defined.
+//! - All exchanges together hold at most [`BUDGET_BYTES`], and each of them [`EXCHANGE_FREE_BYTES`] besides, whatever
+//!   their bodies bring; a pipe holds [`PIPE_FREE_BYTES`]. What finds no room in the [`Budget`] is passed on unread,
+//!   and its row says so. Ordinary small messages need no room in it. What all of them share (sessions, the index of
+//!   calls, unfinished pages) has limits of its own, where it is defined.
 //! - A call knows neither exchanges nor the index: who reads messages begins calls and tells them what happens. HTTP's
-//!   exchange is one such reader; one for a pipe, where each message is a line and requests go both ways, stands beside it.
+//!   exchange is one such reader; the pipe, where each message is a line and requests go both ways, stands beside it.
 //! - `bytes_in` and `bytes_out` are the sizes of the JSON-RPC messages themselves, unpacked, without what HTTP or SSE wrap
 //!   around them.
 
@@ -39,6 +45,7 @@ mod counts;
 mod credential;
 mod exchanges;
 mod observer;
+mod pipe;
 pub mod read;
 mod recording;
 mod schema;
@@ -59,6 +66,7 @@ pub use exchanges::{
     EXCHANGE_FREE_BYTES, Exchange, RequestHead, RequestReader, ResponseHead, ResponseReader, Unanswered, Verb,
 };
 pub use observer::{Observer, Surroundings};
+pub use pipe::{Noise, PIPE_FREE_BYTES, Pipe, PipeReader, Side};
 pub use schema::{
     KNOWN_MAX, Known, KnownVersion, SCHEMA_BYTES_MAX, SchemaMethod, SchemaQueue, SchemaResult, SchemaWatch,
 };

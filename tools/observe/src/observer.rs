@@ -3,11 +3,13 @@
 //! Called from the tasks that pass bytes on; it must not wait. It owns the index of calls, and a call knows nothing of it:
 //! when the last exchange and the observer are gone, so is every call.
 
+use crate::activity::Activity;
 use crate::arrival::Arrival;
 use crate::budget::Budget;
-use crate::calls::{Call, CallIndex, Facts, Happening, Origin};
+use crate::calls::{ANSWER_LIMIT, Answer, Asked, Call, CallIndex, Facts, Happening, Origin, Owner, Response};
 use crate::clock::Clock;
 use crate::counts::Counts;
+use crate::read::{Message, RpcId};
 use crate::recording::{AtomicPhase, Phase, Recording};
 use crate::schema::SchemaQueue;
 use crate::session::{KnownSessions, Postponed, Sessions};
@@ -37,7 +39,10 @@ pub struct Surroundings {
 /// What all exchanges of one proxy share.
 pub struct Observer {
     pub(crate) recording: Arc<Recording>,
+    /// The calls of clients.
     pub(crate) calls: CallIndex,
+    /// Those of servers.
+    pub(crate) asked: Asked,
     /// The event streams that outlive their exchange.
     pub(crate) streams: Streams,
 }
@@ -67,7 +72,12 @@ impl Observer {
             phase,
             keeps_error_text,
         };
-        Arc::new(Self { recording: Arc::new(recording), calls: CallIndex::default(), streams: Streams::default() })
+        Arc::new(Self {
+            recording: Arc::new(recording),
+            calls: CallIndex::default(),
+            asked: Asked::default(),
+            streams: Streams::default(),
+        })
     }
 
     /// Whether rows say with which words a server or a tool failed: the message of a JSON-RPC error, the text of a result that
@@ -84,13 +94,18 @@ impl Observer {
         Arrival { at: clock.now(), ts: clock.unix_ms(), client_address, connection }
     }
 
+    /// Something that comes now from nobody in particular.
+    pub(crate) fn now(&self) -> Arrival {
+        self.arrival(None, 0)
+    }
+
     /// Takes over what the store knows of sessions, whenever that is there: those that go on are then the same as before, with
     /// their client and revision. What was seen before counts as newer.
     pub fn learn_sessions(&self, known: KnownSessions) {
         self.recording.sessions.learn(known);
     }
 
-    /// How many calls wait for their response.
+    /// How many calls of clients wait for their response.
     pub fn open_calls(&self) -> u64 {
         self.recording.counts.in_flight.get()
     }
@@ -98,14 +113,14 @@ impl Observer {
     /// Ends the calls that were left by their exchange, and whose time is over. To be called twice a second or so: what they
     /// wait for takes seconds.
     pub fn give_up_overdue(&self) {
-        self.tell_all(None, &Happening::Overdue);
+        self.tell_everybody(&Happening::Overdue);
     }
 
     /// No connections are taken any more. Calls that wait for their client to come back end; those whose answer is due on a
     /// stream that is open go on waiting.
     pub fn drain(&self) {
         self.recording.phase.advance(Phase::Draining);
-        self.tell_all(None, &Happening::Draining);
+        self.tell_everybody(&Happening::Draining);
     }
 
     /// Connections are about to be cut: who goes away from now on was sent away.
@@ -115,7 +130,7 @@ impl Observer {
 
     /// Ends every call that is left in the index. To be called when no exchange goes on any more.
     pub fn finish(&self) {
-        self.tell_all(None, &Happening::Stopped);
+        self.tell_everybody(&Happening::Stopped);
     }
 
     /// Begins a call.
@@ -125,7 +140,46 @@ impl Observer {
         call
     }
 
-    /// Tells a call what happens now.
+    /// A server asks its client, on that stream.
+    pub(crate) fn ask(&self, origin: &Origin, facts: Facts, on: &Arc<Activity>) {
+        let call = Arc::new(Call::begin_asking(&self.recording, origin, facts, on));
+        let now = self.recording.clock.now();
+        call.tell(&Happening::LeftToStream(on, ANSWER_LIMIT), now);
+        self.asked.insert(&call, now);
+    }
+
+    /// A server asks its client, which has as much time for that as it lives.
+    pub(crate) fn ask_for_ever(&self, origin: &Origin, facts: Facts) -> Arc<Call> {
+        let call = Arc::new(Call::begin(&self.recording, origin, facts));
+        self.asked.insert(&call, self.recording.clock.now());
+        call
+    }
+
+    /// A client answers what its server asked, if it did.
+    pub(crate) fn answer_asked(&self, origin: &Origin, id: &RpcId, message: &Message) {
+        if let Some(call) = self.asked.find(&Owner::asked(origin), id) {
+            let response = Response::default();
+            let answer = Answer { message, payload: None, response: &response };
+            self.tell_asked(&call, &Happening::Answered(answer));
+        }
+    }
+
+    /// That client is back, or goes on listening, on that stream: it may answer what it was asked before.
+    pub(crate) fn client_listens(&self, owner: &Owner, stream: &Arc<Activity>) {
+        self.tell_all_asked(Some(owner), &Happening::ClientBack(stream, ANSWER_LIMIT));
+    }
+
+    /// Tells a call of a server what happens now.
+    pub(crate) fn tell_asked(&self, call: &Arc<Call>, happening: &Happening<'_>) {
+        self.asked.tell(call, happening, self.recording.clock.now());
+    }
+
+    /// Tells the calls of servers that wait for that client, or for any, what happens now.
+    pub(crate) fn tell_all_asked(&self, owner: Option<&Owner>, happening: &Happening<'_>) {
+        self.asked.tell_all(owner, happening, self.recording.clock.now());
+    }
+
+    /// Tells a call of a client what happens now.
     pub(crate) fn tell(&self, call: &Call, happening: &Happening<'_>) {
         self.calls.tell(call, happening, self.recording.clock.now());
     }
@@ -140,7 +194,13 @@ impl Observer {
         self.calls.tell(call, happening, at);
     }
 
-    /// Tells the calls of that session, or of all sessions, what happens now.
+    /// Tells the calls of both sides what happens now.
+    pub(crate) fn tell_everybody(&self, happening: &Happening<'_>) {
+        self.tell_all(None, happening);
+        self.tell_all_asked(None, happening);
+    }
+
+    /// Tells the calls of clients of that session, or of all sessions, what happens now.
     pub(crate) fn tell_all(&self, session: Option<&str>, happening: &Happening<'_>) {
         self.calls.tell_all(session, happening, self.recording.clock.now());
     }

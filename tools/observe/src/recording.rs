@@ -50,14 +50,15 @@ impl Recording {
         self.keeps_error_text.load(Ordering::Relaxed)
     }
 
-    /// Records that a session began. Where nobody takes that, it is said again with the session's next call, or its end.
+    /// Records that a session began, or says it again. Where nobody takes that, it is said again with the session's next call, or its end.
     pub(crate) fn announce(&self, session_id: &Arc<str>, announcement: Announcement) {
-        let Announcement { started_at, client, protocol_version, is_derived } = &announcement;
+        let Announcement { started_at, client, protocol_version, is_derived, noise_lines } = &announcement;
         let mut session = Session::new(session_id, *started_at, &self.proxy);
         session.client_name = client.name.as_deref();
         session.client_version = client.version.as_deref();
         session.protocol_version = protocol_version.as_deref();
         session.derived = *is_derived;
+        session.noise_lines = *noise_lines;
         if !self.sink.record(session.into()) {
             self.postponed.keep(session_id, announcement);
         }

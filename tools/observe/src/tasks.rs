@@ -5,6 +5,7 @@
 
 use crate::calls::Origin;
 use crate::read::{Message, Slot};
+use mcplog::event::Direction;
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -20,6 +21,14 @@ const TASK_ID_BYTES_MAX: usize = 256;
 pub(crate) fn created_task(message: &Message) -> Option<Cow<'_, str>> {
     let is_task = || message.text(Slot::ResultType).as_deref() == Some("task");
     message.text(Slot::CreatedTaskId).or_else(|| message.text(Slot::ResultTaskId).filter(|_| is_task()))
+}
+
+/// Whether requests of that method may become tasks of whoever answers them.
+pub(crate) fn can_become_task(direction: Direction, method: &str) -> bool {
+    match direction {
+        Direction::Client => method == "tools/call",
+        Direction::Server => ["sampling/createMessage", "elicitation/create"].contains(&method),
+    }
 }
 
 /// Whether requests of that method are about a task.
@@ -40,6 +49,8 @@ struct Known {
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct TaskKey {
+    /// Who asked for it. Whoever answers gives tasks their ids.
+    direction: Direction,
     endpoint: Option<Arc<str>>,
     session: Option<Arc<str>>,
     id: Box<str>,
@@ -47,11 +58,11 @@ struct TaskKey {
 
 impl Tasks {
     /// A call became that task.
-    pub(crate) fn remember(&self, origin: &Origin, id: &str, request_id: Uuid) {
+    pub(crate) fn remember(&self, origin: &Origin, direction: Direction, id: &str, request_id: Uuid) {
         if id.len() > TASK_ID_BYTES_MAX {
             return;
         }
-        let key = TaskKey::of(origin, id);
+        let key = TaskKey::of(origin, direction, id);
         let mut known = self.0.lock();
         if known.calls.insert(key.clone(), request_id).is_none() {
             known.order.push_back(key);
@@ -64,14 +75,14 @@ impl Tasks {
     }
 
     /// The call that became that task.
-    pub(crate) fn made_by(&self, origin: &Origin, id: &str) -> Option<Uuid> {
-        self.0.lock().calls.get(&TaskKey::of(origin, id)).copied()
+    pub(crate) fn made_by(&self, origin: &Origin, direction: Direction, id: &str) -> Option<Uuid> {
+        self.0.lock().calls.get(&TaskKey::of(origin, direction, id)).copied()
     }
 }
 
 impl TaskKey {
-    fn of(origin: &Origin, id: &str) -> Self {
-        Self { endpoint: origin.endpoint.clone(), session: origin.session.clone(), id: id.into() }
+    fn of(origin: &Origin, direction: Direction, id: &str) -> Self {
+        Self { direction, endpoint: origin.endpoint.clone(), session: origin.session.clone(), id: id.into() }
     }
 }
 
@@ -79,6 +90,7 @@ impl TaskKey {
 mod tests {
     use super::*;
     use crate::session::Asker;
+    use Direction::{Client, Server};
     use mcplog::event::Transport;
 
     fn origin(endpoint: &str, session: Option<&str>) -> Origin {
@@ -96,25 +108,26 @@ mod tests {
     #[test]
     fn a_task_is_known_where_it_was_made_and_the_last_one_of_an_id_counts() {
         let (tasks, [first, second]) = (Tasks::default(), [Uuid::now_v7(), Uuid::now_v7()]);
-        tasks.remember(&origin("/mcp", None), "1", first);
+        tasks.remember(&origin("/mcp", None), Client, "1", first);
         for elsewhere in [origin("/other", None), origin("/mcp", Some("s"))] {
-            assert_eq!(tasks.made_by(&elsewhere, "1"), None);
+            assert_eq!(tasks.made_by(&elsewhere, Client, "1"), None);
         }
-        assert_eq!(tasks.made_by(&origin("/mcp", None), "1"), Some(first));
-        tasks.remember(&origin("/mcp", None), "1", second);
-        assert_eq!(tasks.made_by(&origin("/mcp", None), "1"), Some(second));
+        assert_eq!(tasks.made_by(&origin("/mcp", None), Server, "1"), None, "a client's tasks have ids of their own");
+        assert_eq!(tasks.made_by(&origin("/mcp", None), Client, "1"), Some(first));
+        tasks.remember(&origin("/mcp", None), Client, "1", second);
+        assert_eq!(tasks.made_by(&origin("/mcp", None), Client, "1"), Some(second));
     }
 
     #[test]
     fn memory_is_bounded_and_the_oldest_goes_first() {
         let (tasks, origin, call) = (Tasks::default(), origin("/mcp", None), Uuid::now_v7());
         for number in 0..=TASKS_MAX {
-            tasks.remember(&origin, &number.to_string(), call);
+            tasks.remember(&origin, Client, &number.to_string(), call);
         }
-        assert_eq!((tasks.made_by(&origin, "0"), tasks.made_by(&origin, "1")), (None, Some(call)));
+        assert_eq!((tasks.made_by(&origin, Client, "0"), tasks.made_by(&origin, Client, "1")), (None, Some(call)));
         let long = "x".repeat(TASK_ID_BYTES_MAX + 1);
-        tasks.remember(&origin, &long, call);
-        assert_eq!(tasks.made_by(&origin, &long), None);
+        tasks.remember(&origin, Client, &long, call);
+        assert_eq!(tasks.made_by(&origin, Client, &long), None);
         assert_eq!(tasks.0.lock().order.len(), TASKS_MAX);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::exchanges::{RequestHead, Verb};
 use crate::{Budget, Clock, Counts, Observer, SchemaMethod, SchemaQueue, SchemaResult, Sink, Surroundings};
-use mcplog::event::{Notes, Outcome, Transport};
+use mcplog::event::{Direction, Notes, Outcome, Transport};
 use mcplog::{Event, Status};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -21,10 +21,14 @@ pub(crate) struct Seen {
     pub(crate) protocol_version: Option<String>,
     pub(crate) http_status: Option<u16>,
     pub(crate) transport: Option<Transport>,
+    pub(crate) direction: Option<Direction>,
     pub(crate) endpoint: Option<String>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) cause: Option<String>,
     pub(crate) notes: Notes,
+    pub(crate) tool: Option<String>,
+    pub(crate) bytes_in: Option<i64>,
+    pub(crate) bytes_out: Option<i64>,
 }
 
 /// A session event, as far as tests compare it.
@@ -34,6 +38,7 @@ pub(crate) struct SeenSession {
     pub(crate) client: Option<String>,
     pub(crate) protocol_version: Option<String>,
     pub(crate) derived: bool,
+    pub(crate) noise_lines: Option<i64>,
 }
 
 /// The head of a request, with nothing in it that a test does not name.
@@ -113,6 +118,7 @@ impl Sink for Collector {
                 client: session.client_name.map(str::to_owned),
                 protocol_version: session.protocol_version.map(str::to_owned),
                 derived: session.derived,
+                noise_lines: session.noise_lines,
             });
         }
         if let Event::Request(request) = event {
@@ -127,10 +133,14 @@ impl Sink for Collector {
                 protocol_version: request.protocol_version.map(str::to_owned),
                 http_status: request.http_status,
                 transport: request.transport,
+                direction: request.direction,
                 endpoint: request.endpoint.map(str::to_owned),
                 outcome: request.outcome,
                 cause: request.cause.map(str::to_owned),
                 notes: request.notes,
+                tool: request.tool.map(str::to_owned),
+                bytes_in: request.bytes_in,
+                bytes_out: request.bytes_out,
             });
         }
         true

@@ -48,6 +48,8 @@ fn a_writer_at_full_speed_is_followed_without_a_gap_over_many_rotations() {
 fn several_threads_that_write_and_sync_at_full_speed_are_followed_without_a_step_back() {
     // Every event is synced, so that marks and seals are written all the time, too.
     let running = Running::with(|config| config.sync = SyncPolicy::Always);
+    // What is folded leaves the log, however far who follows has come.
+    let _blocker = Blocker::new(&running);
     let mut following = Following::start(running.dir(), &["-n", "100000"]);
     let (threads, events) = (4, 5_000_u64);
     running.record(0..1);

@@ -274,6 +274,23 @@ fn what_is_no_frame_yet_is_a_torn_tail_once_its_writer_is_dead_and_nothing_befor
 }
 
 #[test]
+fn a_dead_writers_log_whose_name_a_power_cut_took_back_is_shown_and_one_that_is_being_born_is_not() {
+    let (logs, writers) = three();
+    let unborn = |id: WriterId| logs.wal().join(format!(".new-{id}"));
+    std::fs::rename(&writers[0].folder, unborn(writers[0].id)).unwrap();
+    for command in ["dump", "tail", "list", "verify"] {
+        let shown = logs.objects(&[command, "data"]);
+        let id = writers[0].id.to_string();
+        assert!(shown.iter().any(|object| object["writer_id"] == *id), "{command}: {shown:?}");
+    }
+    assert_eq!(order(&logs.objects(&["dump", "data"])).len(), 10);
+    let lock = File::open(unborn(writers[0].id)).unwrap();
+    lock.try_lock().unwrap();
+    let of_others = order(&logs.objects(&["dump", "data"]));
+    assert!(!of_others.is_empty() && of_others.iter().all(|(writer, _)| *writer != 1), "{of_others:?}");
+}
+
+#[test]
 fn damage_in_one_log_is_told_and_costs_the_others_nothing() {
     let (logs, writers) = three();
     let (offsets, _) = segment::frames(&writers[1].path(1));

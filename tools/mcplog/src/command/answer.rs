@@ -5,7 +5,7 @@
 
 use super::fold::{fold_first, fold_for_a_moment};
 use super::notes::Notes;
-use super::session_name::DERIVED_PREFIX;
+use super::session_name::DERIVED_PREFIXES;
 use crate::arguments::FoldArgs;
 use crate::error::{CliError, EXIT_OK};
 use crate::waiting::Waiting;
@@ -120,7 +120,9 @@ pub(super) fn whole_session_id(
     if found.is_empty() {
         // The mark that people see before it may have been copied along.
         let typed = typed.strip_prefix('~').unwrap_or(typed);
-        found = query.session_ids(&format!("{DERIVED_PREFIX}{typed}"), 2)?;
+        for prefix in DERIVED_PREFIXES {
+            found.extend(query.session_ids(&format!("{prefix}{typed}"), 2)?);
+        }
     }
     // The id itself comes first among those that begin with it.
     if found.len() > 1 && found[0] != typed {

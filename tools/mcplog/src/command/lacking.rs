@@ -63,7 +63,8 @@ pub(super) fn dropped(gaps: &GapTotals, clock: &Clock) -> Option<String> {
 
 /// That records wait, and what to do about it.
 fn unfolded(found: &Completeness, clock: &Clock) -> String {
-    let Some(number) = found.unfolded_records else {
+    let number = found.unfolded_records.filter(|number| *number > 0);
+    let Some(number) = number else {
         let why = found.log_problem.as_deref().unwrap_or("the log can't be read");
         return format!("Whether the log holds records that are not counted here is not known: {why}.");
     };

@@ -24,6 +24,8 @@ const COLUMNS: [Column; 7] = [
     Column::left("SESSION").cut_to(8).droppable(2),
 ];
 const STATUS_COLUMN: usize = 1;
+/// Stands before the method of what the server asked its client.
+const ASKED: &str = "← ";
 /// What most rows fit into: rows that are still to come have no widths yet.
 const USUAL_CELLS: [&str; 7] =
     ["", "timeout", "999 ms", "tools/call", "a name of 18 chars", "of 12 chars.", "8 chars."];
@@ -90,12 +92,16 @@ impl RequestTable {
     fn cells<'a>(&self, row: &'a RequestRow, view: &View) -> Vec<Cell<'a>> {
         let (status, style) = status_of(row);
         let session = session_name::shown(row.session_id.as_deref().unwrap_or(""), self.id_length);
+        let method = match row.direction.as_str() {
+            "server" => Cell::owned(format!("{ASKED}{}", row.method)),
+            _ => Cell::new(&row.method),
+        };
         let about = row.tool.as_deref().or(row.target.as_deref()).unwrap_or("");
         vec![
             Cell::owned(view.clock.time(row.ts, self.time_style)).styled(DIM),
             Cell::new(status).styled(style),
             Cell::owned(units::latency(row.latency_us)),
-            Cell::new(&row.method),
+            method,
             Cell::new(about).styled(NAME),
             Cell::new(row.client_name.as_deref().unwrap_or("")),
             Cell::new(session).styled(DIM),

@@ -6,12 +6,13 @@ use mcplog_terminal::text::beginning;
 use mcplog_terminal::view::View;
 use std::collections::BTreeSet;
 
-/// What ids of derived sessions begin with. It says nothing that tells them apart, so people neither see nor type it.
-pub(super) const DERIVED_PREFIX: &str = "derived-";
+/// What ids of sessions that were made up begin with: of a client without sessions, and of a server's process. It says
+/// nothing that tells them apart, so people neither see nor type it.
+pub(super) const DERIVED_PREFIXES: [&str; 2] = ["derived-", "stdio-"];
 
-/// A session's id as people see it: without the prefix of derived ones.
+/// A session's id as people see it: without the prefix of those that were made up.
 fn session_name(session_id: &str) -> &str {
-    session_id.strip_prefix(DERIVED_PREFIX).unwrap_or(session_id)
+    DERIVED_PREFIXES.iter().find_map(|prefix| session_id.strip_prefix(prefix)).unwrap_or(session_id)
 }
 
 /// A name of more characters than a UUID has is shown by its beginning: ids may have hundreds.
@@ -56,7 +57,7 @@ mod tests {
         for (ids, expected) in cases {
             assert_eq!(distinct_length(ids.iter().copied()), expected, "{ids:?}");
         }
-        assert_eq!((session_name("derived-0197"), session_name("0197")), ("0197", "0197"));
+        assert_eq!(["derived-0197", "stdio-0197", "0197"].map(session_name), ["0197"; 3]);
         assert_eq!((shown("derived-0197a1c0-7b1e", Some(8)), shown("derived-0", None)), ("0197a1c0", "derived-0"));
     }
 }

@@ -1,4 +1,5 @@
-//! `mcplog slow`: the slowest requests, the slowest first.
+//! `mcplog slow`: the slowest requests, the slowest first. What a server asks is left out unless it is asked for: its client
+//! may have to ask a user, and that is no slowness of the server.
 //!
 //! Runs on the main thread. The roll-ups know where the slowest are, so that it takes no longer over millions. Rows
 //! stream, however many are asked for.
@@ -9,6 +10,7 @@ use super::request_table::RequestTable;
 use super::row_stream::RowStream;
 use crate::arguments::RequestsArgs;
 use crate::error::CliError;
+use mcplog::event::Direction;
 use mcplog_terminal::view::View;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -23,7 +25,8 @@ pub(crate) fn run(
     let view = &args.show.view(view);
     let answer = Answer::begin(&args.store.dir, &args.fold, args.requests.time.range(), err)?;
     let query = &answer.query;
-    let filter = args.requests.filter(answer.whole_session_id(args.requests.session.as_deref())?);
+    let mut filter = args.requests.filter(answer.whole_session_id(args.requests.session.as_deref())?);
+    filter.direction.get_or_insert(Direction::Client);
     let limit = args.show.limit().unwrap_or(u64::MAX);
     let mut rows = RowStream::<_, RequestTable>::new(&mut *out, view, args.show.json);
     // One more than asked for tells whether anything was cut.

@@ -19,6 +19,8 @@ use mcplog_terminal::view::View;
 use std::io::{self, Write};
 
 const METHOD_HEADER: &str = "OTHER METHOD";
+/// Above what servers asked their clients: how long that took says nothing of the server.
+const ASKED_HEADER: &str = "SERVER ASKED";
 const NUMBERS: [Column; 11] = [
     Column::right("CALLS"),
     Column::right("ERRORS"),
@@ -71,7 +73,7 @@ pub(crate) fn run(
     answer.end(notes)
 }
 
-/// Tools first, since they are what people ask about; then the protocol's other methods. Both line up.
+/// Tools first, since they are what people ask about; then the protocol's other methods, then what servers asked. All line up.
 pub(super) fn write_tables(out: &mut dyn Write, rows: &[ToolStatsRow], view: &View) -> io::Result<()> {
     let several_proxies = rows.iter().any(|row| row.proxy != rows[0].proxy);
     let mut columns = vec![Column::left(METHOD_HEADER).cut_to(14)];
@@ -98,8 +100,8 @@ pub(super) fn write_tables(out: &mut dyn Write, rows: &[ToolStatsRow], view: &Vi
     let layout = Layout::new(&columns, METHOD_HEADER, &all, view.width);
 
     let mut first = true;
-    for (header, of_tools) in [("TOOL", true), (METHOD_HEADER, false)] {
-        let mut section = rows.iter().zip(&all).filter(|(row, _)| row.tool.is_some() == of_tools).peekable();
+    for header in ["TOOL", METHOD_HEADER, ASKED_HEADER] {
+        let mut section = rows.iter().zip(&all).filter(|(row, _)| header_of(row) == header).peekable();
         if section.peek().is_none() {
             continue;
         }
@@ -110,6 +112,15 @@ pub(super) fn write_tables(out: &mut dyn Write, rows: &[ToolStatsRow], view: &Vi
         section.try_for_each(|(_, cells)| writeln!(out, "{}", layout.row(cells)))?;
     }
     Ok(())
+}
+
+/// Above which it stands.
+fn header_of(row: &ToolStatsRow) -> &'static str {
+    match (row.direction.as_str(), &row.tool) {
+        ("server", _) => ASKED_HEADER,
+        (_, Some(_)) => "TOOL",
+        (_, None) => METHOD_HEADER,
+    }
 }
 
 fn numbers(row: &ToolStatsRow) -> [Cell<'static>; 10] {
@@ -145,7 +156,9 @@ fn summary(rows: &[ToolStatsRow], totals: &Totals, view: &View) -> Vec<String> {
     let last_ts = rows.iter().map(|row| row.last_ts).max().unwrap_or(0);
     let of_all = if calls == totals.requests { String::new() } else { format!(" of {}", count(totals.requests)) };
     let endings = endings(&counts).join(", ");
-    let count_line = format!("{}{of_all}, {endings}.", counted(calls, "request"));
+    let asked: i64 = rows.iter().filter(|row| row.direction == "server").map(|row| row.calls).sum();
+    let by_servers = if asked > 0 { format!(" Servers asked {} of them.", count(asked)) } else { String::new() };
+    let count_line = format!("{}{of_all}, {endings}.{by_servers}", counted(calls, "request"));
     let [first, last] = view.clock.first_and_last(first_ts, last_ts);
     let time_line = format!("From {first} to {last}; the database takes {}.", bytes(totals.database_bytes));
     [count_line, time_line].iter().flat_map(|line| wrap(line, view.width.unwrap_or(usize::MAX))).collect()

@@ -3,8 +3,7 @@
 //! Pure.
 
 use super::config::Settings;
-use super::http::StoreNumbers;
-use super::recording::Ending;
+use crate::recording::{Ending, StoreNumbers};
 use mcplog_terminal::shell::quoted;
 use mcplog_terminal::text::{escape, wrap};
 use std::fmt::Write;

@@ -6,7 +6,7 @@
 //!                         |   response_body  |     bytes pass unchanged, as they come
 //!                         v                  v
 //!                     mcplog-observe: reads along --> recording: the store's recorder, while there is a store
-//!                         \-> schema_thread
+//!                         \-> recording: the schema thread
 //! ```
 //!
 //! Start at [`http::forward`](http). What becomes an event is the business of the crate `mcplog-observe`; everything here is
@@ -30,10 +30,8 @@ mod diagnostics;
 mod greeting;
 mod http;
 mod left_out;
-mod recording;
 mod reload;
 mod run;
-mod schema_thread;
 mod signals;
 mod store_limits;
 mod talk;
@@ -46,5 +44,5 @@ pub(crate) use self::http::{Proxy, chain};
 pub(crate) use config::{ProxyArgs, ProxyConfig, store_settings};
 pub(crate) use config_limits::{parse_database_size, parse_keep, parse_min_free, parse_segments_size};
 pub(crate) use diagnostics::{LogFormat, complain};
-pub(crate) use recording::{KnownSchemas, known_schemas};
 pub(crate) use run::run;
+pub(crate) use upstream_url::UpstreamUrl;

@@ -7,12 +7,12 @@ use super::access_log::{AccessLog, AccessTarget, Accessed};
 use super::config::{ProxyArgs, Settings, SettingsError};
 use super::diagnostics::LogFormat;
 use super::greeting::{farewell, greeting};
-use super::http::{Admin, Liveness, Proxy, ProxyHandle, Sources, StartError, StoreNumbers};
-use super::recording::{Board, Ending, KnownSchemas, Learners, NotRecording, StoreKeeper, Switch};
+use super::http::{Admin, Liveness, Proxy, ProxyHandle, Sources, StartError};
 use super::reload::wants_restart;
 use super::signals::{Signals, Wish};
 use super::store_limits;
 use super::talk::Talk;
+use crate::recording::{Board, Ending, KnownSchemas, Learners, NotRecording, StoreKeeper, StoreNumbers, Switch};
 use mcplog_observe::{Nowhere, Sink};
 use std::io;
 use std::path::PathBuf;
@@ -87,7 +87,11 @@ fn serve(args: ProxyArgs, settings: Settings, talk: &Talk) -> Result<(), RunErro
         sink = Arc::new(Accessed { sink, log });
     }
     let proxy = Proxy::prepare(listener, &settings.proxy, sink)?;
-    let learners = Learners { schemas: Box::new(proxy.learner()), sessions: Box::new(proxy.session_learner()) };
+    let learners = Learners {
+        schemas: Box::new(proxy.learner()),
+        sessions: Some(Box::new(proxy.session_learner())),
+        numbers: Box::new(|_| {}),
+    };
     let serving = Serving { runtime: runtime.handle().clone(), accepts: Arc::default() };
     let metrics = proxy.metrics();
     let mut keeper = match settings.records {

@@ -41,6 +41,24 @@ impl Breakdown {
     }
 }
 
+impl Breakdown {
+    /// Whether the client ended it, or was sent away.
+    pub(crate) fn is_by_client(&self) -> bool {
+        matches!(self.failure, Failure::ClientGone | Failure::ClientTimeout | Failure::ProxyShutdown)
+    }
+
+    /// The same for what the server asked on the stream that broke down: it is its client that did not answer, and does so
+    /// elsewhere.
+    pub(crate) fn of_asking(self) -> Self {
+        let failure = match self.failure {
+            Failure::Timeout | Failure::UpstreamUnreachable | Failure::UpstreamLoop => Failure::StreamBroken,
+            Failure::Http(_) | Failure::UnreadableResponse => Failure::NoResponse,
+            failure => failure,
+        };
+        Self { failure, is_unread: false, ..self }
+    }
+}
+
 impl From<Failure> for Breakdown {
     /// A failure that nobody said anything about.
     fn from(failure: Failure) -> Self {

@@ -14,6 +14,7 @@ use super::origin::Origin;
 use crate::activity::Activity;
 use crate::read::RpcId;
 use crate::recording::{Phase, Recording};
+use mcplog::event::Direction;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -29,10 +30,14 @@ pub(crate) struct Call {
     pub(crate) origin: Origin,
     /// The session that it is looked for in: one that is made up, or the one that the transport names.
     pub(crate) session: Option<Arc<str>>,
+    /// Who asks. Ids of the two directions have nothing to do with each other.
+    pub(crate) direction: Direction,
     /// `None` where the body could not be read, and the request is only known from its head.
     pub(crate) id: Option<RpcId>,
     /// Its result says what the server offers.
     pub(crate) is_schema: bool,
+    /// A session may begin with its answer.
+    pub(crate) is_handshake: bool,
     /// Its response is a stream that may be silent for hours.
     pub(crate) is_patient: bool,
     /// Either side may end it.
@@ -43,6 +48,10 @@ pub(crate) struct Call {
     pub(crate) arrived_at: Instant,
     /// What it holds in memory at most, in bytes, with what it shares with others.
     pub(crate) bytes: usize,
+    /// The stream that brought it, if its server asks: as long as it is open, that one's client owes an answer.
+    asked_on: Option<Arc<Activity>>,
+    /// Its answer may have passed unread.
+    is_answer_unread: AtomicBool,
     /// The HTTP status of its exchange's response; 0 until the head of one is here.
     http_status: AtomicU16,
     /// Its exchange's response is an event stream.
@@ -69,8 +78,12 @@ struct Left {
 }
 
 impl Call {
-    pub(crate) fn begin(recording: &Arc<Recording>, origin: &Origin, mut facts: Facts) -> Self {
-        recording.counts.in_flight.rise();
+    pub(crate) fn begin(recording: &Arc<Recording>, origin: &Origin, facts: Facts) -> Self {
+        Self::new(recording, origin, facts, None)
+    }
+
+    fn new(recording: &Arc<Recording>, origin: &Origin, mut facts: Facts, asked_on: Option<Arc<Activity>>) -> Self {
+        recording.counts.open(facts.direction).rise();
         let bytes = Self::bytes_of(&facts) + origin.text_bytes() + CAUSE_BYTES_MAX;
         let (is_schema, is_patient) = (facts.schema.is_some(), facts.is_patient());
         let is_cancelled_by_closing = facts.is_cancelled_by_closing();
@@ -78,17 +91,27 @@ impl Call {
             recording: recording.clone(),
             origin: origin.clone(),
             session: facts.derived.as_ref().or(origin.session.as_ref()).cloned(),
+            direction: facts.direction,
             id: facts.id.take(),
             is_schema,
+            is_handshake: facts.handshake.is_some(),
             is_patient,
             is_subscription: facts.is_subscription(),
             is_cancelled_by_closing,
             arrived_at: facts.arrival.at,
             bytes,
+            asked_on,
+            is_answer_unread: AtomicBool::new(false),
             http_status: AtomicU16::new(0),
             has_stream: AtomicBool::new(false),
             progress: Mutex::new(Progress { state: State::Waiting, facts: Some(facts), left: None }),
         }
+    }
+
+    /// The call of a server that asks on that stream.
+    pub(crate) fn begin_asking(recording: &Arc<Recording>, origin: &Origin, facts: Facts, on: &Arc<Activity>) -> Self {
+        on.owe();
+        Self::new(recording, origin, facts, Some(on.clone()))
     }
 
     /// What a call with these facts holds in memory for itself, in bytes.
@@ -115,6 +138,11 @@ impl Call {
         self.has_stream.load(Ordering::Relaxed) && self.progress.lock().state == State::Waiting
     }
 
+    /// Something passed unread that may have been its answer.
+    pub(crate) fn on_unread(&self) {
+        self.is_answer_unread.store(true, Ordering::Relaxed);
+    }
+
     /// The head of its exchange's response is here.
     pub(crate) fn on_response_head(&self, http_status: u16, is_stream: bool) {
         self.http_status.store(http_status, Ordering::Relaxed);
@@ -129,9 +157,13 @@ impl Call {
         let has_closed = was_open && !progress.state.is_open();
         drop(progress);
         if has_closed {
-            self.recording.counts.in_flight.fall();
+            self.recording.counts.open(self.direction).fall();
+            self.asked_on.iter().for_each(|stream| stream.settle(now));
         }
-        let Some((facts, how, at)) = ended else { return false };
+        let Some((facts, mut how, at)) = ended else { return false };
+        if let How::Failed { breakdown, .. } = &mut how {
+            breakdown.is_unread |= self.is_answer_unread.load(Ordering::Relaxed);
+        }
         let http_status = match &how {
             How::Answered(answer) => answer.response.status,
             How::Failed { .. } => Some(self.http_status.load(Ordering::Relaxed)).filter(|status| *status != 0),
@@ -158,7 +190,7 @@ impl Progress {
     fn advance<'a>(&mut self, happening: &Happening<'a>, now: Instant) -> Option<(Facts, How<'a>, Instant)> {
         let input = happening.input();
         let is_meant = match (happening, &self.left) {
-            (Happening::Overdue, left) => left.as_ref().is_some_and(|left| left.is_over(now)),
+            (Happening::Overdue, left) => left.as_ref().is_some_and(|left| left.is_over(self.asked_at(), now)),
             (Happening::StreamCut(stream, ..), left) => left.as_ref().is_some_and(|left| left.waits_for(stream)),
             (Happening::Listening(..), left) => left.as_ref().is_some_and(|left| left.is_due_to_session),
             _ => true,
@@ -190,9 +222,17 @@ impl Progress {
                     None => (How::failed(happening.breakdown()), now),
                 }
             }
-            (Recorded::Timeout, _) => (How::failed(Failure::Timeout.into()), now),
+            (Recorded::Timeout, _) => {
+                let failure = if self.asked_at().is_some() { Failure::AnswerTimeout } else { Failure::Timeout };
+                (How::failed(failure.into()), now)
+            }
         };
         Some((self.facts.take()?, how, at))
+    }
+
+    /// When the server asked, if it did.
+    fn asked_at(&self) -> Option<Instant> {
+        self.facts.as_ref().filter(|facts| facts.direction == Direction::Server).map(|facts| facts.arrival.at)
     }
 }
 
@@ -214,9 +254,14 @@ impl Left {
         Some(Self { breakdown: happening.breakdown(), since: now, wait, stream, is_due_to_session })
     }
 
-    /// Whether it was left for too long: without an answer, or without anything on the stream where that is due.
-    fn is_over(&self, now: Instant) -> bool {
-        let active = self.stream.as_ref().map_or(self.since, |stream| stream.last().max(self.since));
+    /// Whether it was left for too long: without an answer, or without anything on the stream where that is due. What a server
+    /// asks, its client answers elsewhere, and what passes on the stream meanwhile says nothing of that.
+    fn is_over(&self, asked_at: Option<Instant>, now: Instant) -> bool {
+        let active = match (&self.stream, asked_at) {
+            (None, _) => self.since,
+            (Some(_), Some(asked_at)) => asked_at,
+            (Some(stream), None) => stream.last().max(self.since),
+        };
         now >= active + self.wait
     }
 

@@ -14,9 +14,9 @@ use crate::read::{Message, RpcId, Slot};
 use crate::recording::Recording;
 use crate::schema::{Asked, Caller, SchemaResult, Scope};
 use crate::session::{Announcement, ClientIdentity};
-use crate::tasks::{created_task, is_about_task};
+use crate::tasks::{can_become_task, created_task, is_about_task};
 use mcplog::Request;
-use mcplog::event::{Note, Notes, Outcome};
+use mcplog::event::{Direction, Note, Notes, Outcome, Transport};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -80,7 +80,7 @@ impl<'a> Ended<'a> {
         let mut request = self.request(request_id, session.as_deref(), remembered.as_deref(), &verdict);
         let made_by = self.made_by(&verdict).map(|call| call.hyphenated().to_string());
         request.retry_of = made_by.as_deref();
-        self.recording.counts.count(request.counts_as());
+        self.recording.counts.count(self.facts.direction, request.counts_as());
         let is_taken = self.recording.sink.record(request.into());
         if is_taken && let Some(session) = &session {
             // Not before: where this was refused, so would that be, and count as lost too.
@@ -92,9 +92,9 @@ impl<'a> Ended<'a> {
     fn made_by(&self, verdict: &Verdict<'_>) -> Option<Uuid> {
         let (tasks, facts) = (&self.recording.tasks, self.facts);
         if let Some(task) = &verdict.task {
-            tasks.remember(self.origin, task, facts.request_id);
+            tasks.remember(self.origin, facts.direction, task, facts.request_id);
         }
-        is_about_task(&facts.method).then(|| tasks.made_by(self.origin, facts.target.as_deref()?))?
+        is_about_task(&facts.method).then(|| tasks.made_by(self.origin, facts.direction, facts.target.as_deref()?))?
     }
 
     /// Hands the result over that says what the server offers, if it does. Its pages belong to that session, be it one that
@@ -117,7 +117,8 @@ impl<'a> Ended<'a> {
     }
 
     fn caller(&self, session: Option<&str>) -> Caller {
-        let identity = self.facts.handshake.as_ref().or(self.facts.sessionless.as_ref());
+        let Facts { handshake, sessionless, introduced, .. } = self.facts;
+        let identity = handshake.as_ref().or(sessionless.as_ref()).or(introduced.as_ref());
         let of_session = || self.recording.sessions.client_name(session?);
         let client = identity.map_or_else(of_session, |identity| identity.name.clone());
         Caller { credential: self.origin.credential, client }
@@ -149,7 +150,9 @@ impl<'a> Ended<'a> {
 
     /// The session that is made up, if the server answered as one without sessions does, now or before.
     fn derived_session(&self, verdict: &Verdict<'_>) -> Option<Arc<str>> {
-        let (derived, proves) = (&self.recording.sessions.derived, self.has_result());
+        // What a client answers says nothing of its server's era.
+        let proves = self.has_result() && self.facts.direction == Direction::Client;
+        let derived = &self.recording.sessions.derived;
         let (client, session, version) = match (&self.facts.handshake, &self.facts.sessionless) {
             (Some(client), _) => {
                 let begun = || derived.seek(client, &self.origin.asker, self.facts.arrival.ts);
@@ -192,6 +195,10 @@ impl<'a> Ended<'a> {
             let agreed_version =
                 agreed_version.or(self.facts.introduced.as_ref().and(self.facts.protocol_version.as_deref()));
             self.recording.sessions.agree(session, client, self.origin.endpoint.as_ref(), agreed_version);
+            if self.origin.transport == Transport::Stdio {
+                // A process is a session before its handshake. Who reads its pipe announces it.
+                return;
+            }
             let is_derived = self.recording.sessions.announced.is_made_up(session);
             self.announce(session, client, agreed_version, is_derived);
         }
@@ -216,6 +223,7 @@ impl<'a> Ended<'a> {
             client: client.clone(),
             protocol_version: protocol_version.map(Box::from),
             is_derived,
+            noise_lines: None,
         };
         self.recording.announce(session_id, announcement);
     }
@@ -246,6 +254,7 @@ impl<'a> Ended<'a> {
         request.tool_error = verdict.tool_error;
         request.http_status = self.http_status;
         request.transport = Some(self.origin.transport);
+        request.direction = Some(facts.direction);
         request.endpoint = self.origin.endpoint.as_deref();
         request.outcome = Some(verdict.outcome);
         request.cause = verdict.cause.as_deref();
@@ -275,9 +284,11 @@ impl<'a> Ended<'a> {
 
 impl<'a> Verdict<'a> {
     fn of_result(message: &'a Message, facts: &Facts) -> Self {
-        let task = created_task(message).filter(|_| &*facts.method == "tools/call");
+        let task = created_task(message).filter(|_| can_become_task(facts.direction, &facts.method));
         let failure_of_task = message.text(Slot::TaskErrorMessage);
         let tool_error = match &*facts.method {
+            // A client has no tools.
+            _ if facts.direction == Direction::Server => None,
             // The tool has not said anything yet.
             "tools/call" if task.is_some() => None,
             // The specification's default: a result without the member is no failure of the tool.
@@ -323,7 +334,7 @@ impl<'a> Verdict<'a> {
         Self {
             outcome,
             error_code: (!has_ended).then(|| code.clone()),
-            error_msg: (!has_ended).then(|| failure.message()),
+            error_msg: (!has_ended).then(|| failure.message_of(facts.direction)),
             cause: cause.or(has_ended.then_some(code)),
             bytes_out: None,
             tool_error: None,

@@ -7,7 +7,7 @@ use crate::arrival::Arrival;
 use crate::read::{Message, RpcId, Slot, tool_and_target};
 use crate::schema::SchemaMethod;
 use crate::session::{ClientIdentity, is_sessionless};
-use mcplog::event::SUBSCRIPTION_METHOD;
+use mcplog::event::{Direction, SUBSCRIPTION_METHOD};
 use std::borrow::Cow;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -20,19 +20,21 @@ pub(crate) struct Facts {
     /// Minted at arrival, so that ids sort as requests came.
     pub(super) request_id: Uuid,
     pub(super) arrival: Arrival,
+    /// Who asks.
+    pub(crate) direction: Direction,
     /// `None` where the body could not be read, and the request is only known from its head.
-    pub(super) id: Option<RpcId>,
+    pub(crate) id: Option<RpcId>,
     pub(super) method: Box<str>,
     /// The method's results say what the server offers.
     pub(super) schema: Option<SchemaMethod>,
     pub(super) tool: Option<Box<str>>,
     pub(super) target: Option<Box<str>>,
-    pub(super) protocol_version: Option<Arc<str>>,
+    pub(crate) protocol_version: Option<Arc<str>>,
     /// The client's identity, if this is a request of the sessionless era.
     pub(crate) sessionless: Option<ClientIdentity>,
     /// Who the client says it is in this request, in a session that was agreed on: clients of the sessionless era do so in the
     /// transport of 2024-11-05, too, where nobody shakes hands.
-    pub(super) introduced: Option<ClientIdentity>,
+    pub(crate) introduced: Option<ClientIdentity>,
     /// The client's identity, if this is a handshake.
     pub(crate) handshake: Option<ClientIdentity>,
     /// The session that is made up for it, where the transport names none. It counts once the call has ended.
@@ -44,7 +46,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Of a request that was read.
+    /// Of a client's request that was read.
     pub(crate) fn of_message(arrival: Arrival, origin: &Origin, id: RpcId, message: &Message) -> Self {
         let method = message.text(Slot::Method).unwrap_or_default();
         let (tool, target) = tool_and_target(&method, message);
@@ -52,6 +54,7 @@ impl Facts {
         Self {
             request_id: Uuid::now_v7(),
             arrival,
+            direction: Direction::Client,
             id: Some(id),
             schema: SchemaMethod::of(&method),
             tool: tool.map(boxed),
@@ -68,12 +71,38 @@ impl Facts {
         }
     }
 
-    /// Of a request that could not be read: `method` and `name` are what its head says.
+    /// Of a server's request that was read, which passed then. It begins no session, says of no client who that is, uses no
+    /// tool, and its answer says nothing of what the server offers.
+    pub(crate) fn of_server_message(passed: Arrival, origin: &Origin, id: RpcId, message: &Message) -> Self {
+        let method = message.text(Slot::Method).unwrap_or_default();
+        let (_, target) = tool_and_target(&method, message);
+        Self {
+            request_id: Uuid::now_v7(),
+            arrival: passed,
+            direction: Direction::Server,
+            id: Some(id),
+            schema: None,
+            tool: None,
+            target: target.map(boxed),
+            protocol_version: origin.protocol_version.clone(),
+            sessionless: None,
+            introduced: None,
+            handshake: None,
+            derived: None,
+            cursor: None,
+            bytes_in: Some(message.bytes()),
+            is_unread: false,
+            method: boxed(method),
+        }
+    }
+
+    /// Of a client's request that could not be read: `method` and `name` are what its head says.
     pub(crate) fn of_head(arrival: Arrival, origin: &Origin, method: &str, name: Option<&str>) -> Self {
         let is_tool = method == "tools/call";
         Self {
             request_id: Uuid::now_v7(),
             arrival,
+            direction: Direction::Client,
             id: None,
             schema: SchemaMethod::of(method),
             tool: name.filter(|_| is_tool).map(Box::from),
@@ -92,12 +121,13 @@ impl Facts {
 
     /// Its response is a stream that may be silent for hours, and that either side ends when it likes.
     pub(super) fn is_subscription(&self) -> bool {
-        &*self.method == SUBSCRIPTION_METHOD
+        self.direction == Direction::Client && &*self.method == SUBSCRIPTION_METHOD
     }
 
     /// A client of the sessionless era takes a request back by closing its response.
     pub(super) fn is_cancelled_by_closing(&self) -> bool {
-        self.sessionless.is_some() || self.protocol_version.as_deref().is_some_and(is_sessionless)
+        let of_client = self.direction == Direction::Client;
+        of_client && (self.sessionless.is_some() || self.protocol_version.as_deref().is_some_and(is_sessionless))
     }
 
     /// Its response may be silent for hours, or what it asked for is not known.

@@ -2,6 +2,7 @@
 //!
 //! Pure data.
 
+use mcplog::event::Direction;
 use std::borrow::Cow;
 
 /// How an exchange ended.
@@ -66,8 +67,14 @@ pub enum Failure {
     UpstreamLoop,
     /// The client did not send the rest of its request in time.
     ClientTimeout,
+    /// The client did not answer what the server asked within its time limit.
+    AnswerTimeout,
+    /// The server asked so much that this request had to be given up before its client answered.
+    Displaced,
     /// The proxy itself failed.
     ProxyError,
+    /// The process that the server was ended before the answer.
+    ServerExited,
 }
 
 impl Failure {
@@ -105,7 +112,10 @@ impl Failure {
             Self::Timeout => "upstream_timeout",
             Self::UpstreamLoop => "upstream_loop",
             Self::ClientTimeout => "client_timeout",
+            Self::AnswerTimeout => "answer_timeout",
+            Self::Displaced => "displaced",
             Self::ProxyError => "proxy_error",
+            Self::ServerExited => "server_exited",
         })
     }
 
@@ -123,8 +133,26 @@ impl Failure {
             Self::Timeout => "the upstream did not answer within its time limit",
             Self::UpstreamLoop => "the upstream leads back to this proxy",
             Self::ClientTimeout => "the client did not send the rest of its request in time",
+            Self::AnswerTimeout => "the client did not answer within its time limit",
+            Self::Displaced => "the server asked more than is remembered before the client answered",
             Self::ProxyError => "the proxy itself failed on this request",
+            Self::ServerExited => "the server's process ended before the answer",
         })
+    }
+}
+
+impl Failure {
+    /// The same sentence, for a row of that direction.
+    pub(super) fn message_of(self, direction: Direction) -> Cow<'static, str> {
+        let of_server = match self {
+            Self::NoResponse => "the stream or the session ended before the client answered",
+            Self::StreamBroken => "the connection to the upstream broke before the client answered",
+            Self::ClientGone => "the client went away before it answered",
+            Self::Cancelled => "the server cancelled the request",
+            Self::ProxyShutdown => "the proxy was stopped before the client answered",
+            _ => return self.message(),
+        };
+        if direction == Direction::Server { Cow::Borrowed(of_server) } else { self.message() }
     }
 }
 

@@ -108,9 +108,13 @@ impl CallIndex {
             let is_it = |call: &Call| may_be_meant(call) && call.is_open() == is_open;
             self.open.lock().calls.get(&(Owner::Session(session.clone()), id.clone()))?.find(is_it)
         };
-        let spellings = id.number().map(RpcId::spellings).into_iter().flatten();
-        let ids: Vec<RpcId> = [id.clone()].into_iter().chain(spellings).collect();
-        [true, false].into_iter().find_map(|is_open| ids.iter().find_map(|id| find(id, is_open)))
+        // Nearly always it is the very id, and nothing is allocated for others.
+        if let Some(call) = find(id, true) {
+            return Some(call);
+        }
+        let spellings = || id.number().map(RpcId::spellings).into_iter().flatten();
+        let other_open = spellings().find_map(|id| find(&id, true));
+        other_open.or_else(|| find(id, false)).or_else(|| spellings().find_map(|id| find(&id, false)))
     }
 
     /// Whether one of them asks what a server offers.

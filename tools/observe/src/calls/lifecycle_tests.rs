@@ -17,7 +17,7 @@ use crate::recording::{Phase, Recording};
 use crate::session::Asker;
 use crate::testing::{Seen, Surrounded};
 use mcplog::Status;
-use mcplog::event::{Note, Notes, Transport};
+use mcplog::event::{Direction, Note, Notes, Outcome, Transport};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -267,6 +267,49 @@ fn calls_with_one_id_are_found_from_the_newest_on_and_none_displaces_another() {
             left.retain(|other| *other != ends);
         }
         assert!(index.find(Owner::Session("s".into()), &id).is_none());
+    }
+}
+
+#[test]
+fn a_request_of_the_server_is_a_row_that_says_so_and_neither_its_words_nor_its_answer_say_anything_of_the_server() {
+    // As a client's request, each would begin a session, show what the server offers, name a tool, or ask for more.
+    for (method, params, result) in [
+        ("sampling/createMessage", "{}", r#"{"role":"assistant"}"#),
+        ("initialize", r#"{"clientInfo":{"name":"c"},"protocolVersion":"2025-11-25"}"#, r#"{"protocolVersion":"x"}"#),
+        ("tools/list", "{}", r#"{"tools":[]}"#),
+        ("tools/call", r#"{"name":"t"}"#, r#"{"isError":true,"content":[{"type":"text","text":"no"}]}"#),
+        ("elicitation/create", "{}", r#"{"resultType":"input_required"}"#),
+    ] {
+        let Fixture { surrounded, recording, .. } = Fixture::new(State::Ended);
+        let (before, index) = (recording.counts.in_flight.get(), CallIndex::default());
+        let request = message(&format!(r#"{{"id":7,"method":"{method}","params":{params}}}"#));
+        let (asker, transport) = (Asker::new((None, 1), "/mcp", None, None), Transport::Http);
+        let session = Some("s".into());
+        let origin = Origin {
+            transport,
+            endpoint: None,
+            session,
+            is_agreed: true,
+            asker,
+            protocol_version: None,
+            credential: None,
+        };
+        let passed = Arrival { at: surrounded.clock.instant(), ts: 2, client_address: None, connection: 1 };
+        let facts = Facts::of_server_message(passed, &origin, RpcId::of(&request, Slot::Id).unwrap(), &request);
+        let call = Arc::new(Call::begin(&recording, &origin, facts));
+        index.insert(&call);
+        assert_eq!((recording.counts.in_flight.get(), recording.counts.asked_in_flight.get()), (before, 1));
+        surrounded.clock.advance(40 * SECOND);
+        let answer = message(&format!(r#"{{"id":7,"result":{result}}}"#));
+        let answered = Happening::Answered(Answer { message: &answer, payload: None, response: &NO_RESPONSE });
+        index.tell(&call, &answered, surrounded.clock.instant());
+        let row = surrounded.seen().pop().unwrap();
+        assert_eq!((row.direction, row.method.as_str()), (Some(Direction::Server), method));
+        assert_eq!((row.outcome, row.latency_us), (Some(Outcome::Ok), 40_000_000), "{method}");
+        assert_eq!((row.session.as_deref(), row.protocol_version.as_deref()), (Some("s"), None), "{method}");
+        assert!(surrounded.sessions().is_empty() && surrounded.lists().is_empty(), "{method}");
+        assert_eq!(recording.counts.asked_in_flight.get(), 0);
+        assert!(surrounded.seen().iter().take(1).all(|row| row.direction == Some(Direction::Client)));
     }
 }
 

@@ -3,6 +3,7 @@
 //! Called from the tasks that pass bytes on; it must not wait. A call knows nothing of exchanges or pipes: whoever reads
 //! messages begins calls and tells them what happens ([`Happening`]), through the index that holds those of a session.
 
+mod asked;
 mod breakdown;
 mod call;
 mod event;
@@ -19,6 +20,9 @@ mod whose;
 #[cfg(test)]
 mod lifecycle_tests;
 
+#[cfg(test)]
+pub(crate) use asked::ASKED_OF_ONE_MAX;
+pub(crate) use asked::{ANSWER_LIMIT, ASKED_BYTES_MAX, Asked};
 pub(crate) use breakdown::{Breakdown, bounded as bounded_cause};
 pub(crate) use call::Call;
 #[cfg(test)]

@@ -6,11 +6,14 @@
 use super::facts::Facts;
 use super::failure::Failure;
 use crate::read::{Message, Slot};
-use mcplog::event::Outcome;
+use mcplog::event::{Direction, Outcome};
 
 /// Of a call whose answer is a result. A subscription ends with it.
 pub(super) fn of_result(message: &Message, facts: &Facts, tool_error: Option<bool>) -> Outcome {
-    if facts.is_subscription() {
+    if facts.direction == Direction::Server {
+        // What a client answers is no result of a tool, and a client asks for nothing more.
+        Outcome::Ok
+    } else if facts.is_subscription() {
         Outcome::Ended
     } else if tool_error == Some(true) {
         Outcome::ToolError
@@ -28,11 +31,11 @@ pub(super) fn of_result(message: &Message, facts: &Facts, tool_error: Option<boo
 /// ended by whoever lets go of it, and nothing is lost then; if its upstream failed, it failed too.
 pub(super) fn of_failure(failure: Failure, is_subscription: bool, http_status: Option<u16>) -> Outcome {
     use Failure::{
-        Cancelled, ClientGone, ClientTimeout, Http, NoResponse, ProxyError, ProxyShutdown, StreamBroken, Timeout,
-        UnreadableResponse, UpstreamLoop, UpstreamUnreachable,
+        AnswerTimeout, Cancelled, ClientGone, ClientTimeout, Displaced, Http, NoResponse, ProxyError, ProxyShutdown,
+        ServerExited, StreamBroken, Timeout, UnreadableResponse, UpstreamLoop, UpstreamUnreachable,
     };
     match (failure, http_status) {
-        (Timeout, _) => Outcome::Timeout,
+        (Timeout | AnswerTimeout, _) => Outcome::Timeout,
         (Cancelled, _) if is_subscription => Outcome::Ended,
         (Cancelled, _) => Outcome::Cancelled,
         (ProxyError, _) => Outcome::Error,
@@ -41,7 +44,7 @@ pub(super) fn of_failure(failure: Failure, is_subscription: bool, http_status: O
         (ProxyShutdown, _) => Outcome::Lost,
         (
             UpstreamUnreachable | UpstreamLoop | StreamBroken | NoResponse | Http(_) | UnreadableResponse | ClientGone
-            | ClientTimeout,
+            | ClientTimeout | Displaced | ServerExited,
             _,
         ) => Outcome::Error,
     }
@@ -73,7 +76,10 @@ mod tests {
             (Failure::Timeout, [Timeout, Timeout, Timeout, Timeout]),
             (Failure::UpstreamLoop, [Error, Redirected, Error, Redirected]),
             (Failure::ClientTimeout, [Error, Redirected, Error, Redirected]),
+            (Failure::AnswerTimeout, [Timeout, Timeout, Timeout, Timeout]),
+            (Failure::Displaced, [Error, Redirected, Error, Redirected]),
             (Failure::ProxyError, [Error, Error, Error, Error]),
+            (Failure::ServerExited, [Error, Redirected, Error, Redirected]),
         ];
         for (failure, expected) in table {
             for (is_subscription, expected) in [false, true].into_iter().zip(expected.chunks(2)) {

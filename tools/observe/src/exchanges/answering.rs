@@ -9,6 +9,7 @@ use crate::read::{Kind, Message, RpcId, Slot, is_cancellation, kind};
 use crate::session::session_in_query;
 use crate::streams::Stream;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 impl Exchange {
@@ -17,7 +18,8 @@ impl Exchange {
         let id = match kind(message) {
             Kind::Response(id) => id,
             Kind::Notification => return self.on_server_notification(message),
-            Kind::Request(_) | Kind::Other => return,
+            Kind::Request(id) => return self.on_server_request(id, message),
+            Kind::Other => return,
         };
         let mut state = self.state.lock();
         let whose = id.as_ref().map_or(Whose::Other, |id| match &state.stream {
@@ -61,13 +63,15 @@ impl Exchange {
         }
     }
 
-    /// A server that ends a subscription may say so before it lets go of the stream, which then may break.
+    /// A server takes back what it asked; one that ends a subscription may say so before it lets go of the stream, which then
+    /// may break.
     fn on_server_notification(&self, message: &Message) {
         let Some(id) = RpcId::of(message, Slot::CancelledId).filter(|_| is_cancellation(message)) else { return };
         let state = self.state.lock();
         let is_it = |call: &&Arc<Call>| call.is_subscription && call.id.as_ref() == Some(&id);
-        let Some(call) = state.calls.iter().find(is_it).cloned() else { return };
+        let subscription = state.calls.iter().find(is_it).cloned();
         drop(state);
+        let Some(call) = subscription else { return self.on_server_cancelled(&id) };
         self.observer.tell(&call, &Happening::ExchangeOver(&Failure::NoResponse.into()));
     }
 
@@ -91,6 +95,7 @@ impl Exchange {
 
     /// The response is an event stream, and an event with that id passes: a client can resume it from there.
     pub(super) fn on_event_id(&self, id: &[u8]) {
+        self.event.store(Stream::event(id), Ordering::Relaxed);
         let mut state = self.state.lock();
         if state.stream.is_none() {
             let stream = Arc::new(Stream::new(self.way(), state.calls.iter()));

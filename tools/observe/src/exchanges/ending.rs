@@ -5,7 +5,7 @@
 use super::exchange::{ACCEPTED, Exchange};
 use super::unanswered::Unanswered;
 use crate::activity::Activity;
-use crate::calls::{Breakdown, Call, End, Failure, Happening};
+use crate::calls::{Breakdown, Call, End, Failure, Happening, Owner};
 use crate::recording::Phase;
 use crate::streams::Stream;
 use mcplog::event::Transport;
@@ -36,6 +36,7 @@ impl Exchange {
         let calls = state.calls.take();
         state.ended.get_or_insert_with(|| breakdown.clone());
         self.begin_unread_call(&mut state);
+        self.on_unread_request(&state);
         let (is_batch, stream, status) = (state.is_batch, state.stream.clone(), state.response.status);
         let wait = RESUME_WAIT.saturating_add(Duration::from_millis(state.retry_ms)).min(RESUME_WAIT_MAX);
         let (stream_session, not_found) = (state.stream_session.take(), state.not_found.take());
@@ -60,10 +61,14 @@ impl Exchange {
         if is_first {
             self.count_refused(&breakdown, status);
             self.end_stream(stream.as_ref(), stream_session.as_ref(), &breakdown, wait);
+            self.end_asking(stream_session.as_ref(), &breakdown, wait);
         }
         if is_first && let Some(session) = stream_session {
             // In the 2024-11-05 transport the stream is the session: nothing can be answered without it.
-            self.observer.tell_all(Some(&session), &Happening::StreamOver(&breakdown.of_stream()));
+            let over = breakdown.of_stream();
+            self.observer.tell_all(Some(&session), &Happening::StreamOver(&over));
+            let of_session = Owner::Session(session.clone());
+            self.observer.tell_all_asked(Some(&of_session), &Happening::StreamOver(&over.of_asking()));
             self.recording().sessions.announced.remove(&session);
             self.recording().close_session(&session, self.arrival.ts, false);
         }
@@ -194,8 +199,9 @@ impl Exchange {
 
 #[cfg(test)]
 mod tests {
+    use super::super::asking::ANSWER_WAIT;
     use super::*;
-    use crate::calls::{INDEX_BYTES_MAX, LATE_WAIT};
+    use crate::calls::{ANSWER_LIMIT, ASKED_BYTES_MAX, ASKED_OF_ONE_MAX, INDEX_BYTES_MAX, LATE_WAIT};
     use crate::streams::{EVENT_IDS_MAX, STREAMS_BYTES_MAX};
 
     #[test]
@@ -206,6 +212,12 @@ mod tests {
             format!("{} minutes at most", RESUME_WAIT_MAX.as_secs() / 60),
             format!("{} s for `notifications/cancelled`", CANCEL_WAIT.as_secs()),
             format!("{} s for the late answer", LATE_WAIT.as_secs()),
+            format!("an answer within {} s is late", LATE_WAIT.as_secs()),
+            format!("{} minutes after it passed", ANSWER_LIMIT.as_secs() / 60),
+            format!("{} s (and what `retry` asks for) for the client to answer", RESUME_WAIT.as_secs()),
+            format!("is over otherwise | {} minutes", ANSWER_WAIT.as_secs() / 60),
+            format!("no more than {ASKED_OF_ONE_MAX} of one session wait"),
+            format!("All of them take {} MiB at most; beyond that each", ASKED_BYTES_MAX >> 20),
             format!("its last {EVENT_IDS_MAX} events"),
             format!("The streams take {} MiB at most", STREAMS_BYTES_MAX >> 20),
             format!("take {} MiB at most; beyond that", INDEX_BYTES_MAX >> 20),

@@ -6,11 +6,12 @@
 use super::head::{RequestHead, ResponseHead, Verb, bounded, decoded, event_id};
 use super::membership;
 use super::own_calls::OwnCalls;
+use super::patience;
 use crate::activity::Activity;
 use crate::arrival::Arrival;
 use crate::budget::Budget;
 use crate::calls::{
-    Answer, Breakdown, Call, End, Facts, Happening, Origin, Response, UNREAD_METHOD, bounded_cause, sessionless,
+    Answer, Breakdown, Call, End, Facts, Happening, Origin, Owner, Response, UNREAD_METHOD, bounded_cause, sessionless,
 };
 use crate::observer::Observer;
 use crate::read::{Kind, Message, RpcId, Slot, is_cancellation, kind};
@@ -40,7 +41,9 @@ pub struct Exchange {
     active_ms: AtomicU64,
     /// The event that the client had last of the stream that it resumes.
     pub(super) resumes: Option<u64>,
-    /// What passes on the event stream that a GET opened.
+    /// What stands for the last event of the response's stream that had an id; 0 if there was none.
+    pub(super) event: AtomicU64,
+    /// What passes on the event stream that a GET opened, or on the response in which the server asks.
     pub(super) heard: OnceLock<Arc<Activity>>,
     /// The response's coding is in the middle of something.
     pub(super) is_response_within: AtomicBool,
@@ -96,6 +99,7 @@ impl Exchange {
     /// An exchange whose request's head is here. `time_limit` says how long the upstream may be silent while a call waits.
     pub fn begin(observer: &Arc<Observer>, arrival: Arrival, head: &RequestHead<'_>, time_limit: Duration) -> Self {
         let origin = membership::origin(&observer.recording, arrival, head);
+        let resumes = head.last_event_id.map(|id| Stream::event(event_id(id)));
         Self {
             observer: observer.clone(),
             arrival,
@@ -105,7 +109,8 @@ impl Exchange {
             name: head.name.map(|name| Box::from(bounded(name))),
             time_limit,
             active_ms: AtomicU64::new(0),
-            resumes: head.last_event_id.map(|id| Stream::event(event_id(id))),
+            resumes,
+            event: AtomicU64::new(resumes.unwrap_or(0)),
             heard: OnceLock::new(),
             is_response_within: AtomicBool::new(false),
             told: AtomicU64::new(0),
@@ -193,7 +198,13 @@ impl Exchange {
         };
         drop(state);
         let active = self.arrival.at + Duration::from_millis(self.active_ms.load(Ordering::Relaxed));
-        is_waiting.then(|| active + self.time_limit)
+        let due = active + self.time_limit;
+        let now = self.recording().clock.now();
+        let is_over = is_waiting && due <= now;
+        let listening = self.origin.session.as_ref().filter(|_| is_over);
+        let listening = listening.and_then(|session| self.observer.streams.listening(session));
+        let asking = self.heard.get().into_iter().chain(&listening);
+        is_waiting.then(|| if is_over { patience::extended(due, asking, now, self.time_limit) } else { due })
     }
 
     /// A message that the client sends was read.
@@ -207,7 +218,10 @@ impl Exchange {
                 self.told.fetch_add(1, Ordering::Relaxed);
                 self.on_notification(message);
             }
-            Kind::Response(_) => drop(self.told.fetch_add(1, Ordering::Relaxed)),
+            Kind::Response(id) => {
+                self.told.fetch_add(1, Ordering::Relaxed);
+                id.iter().for_each(|id| self.observer.answer_asked(&self.origin, id, message));
+            }
             Kind::Other => {}
         }
     }
@@ -323,6 +337,7 @@ impl Exchange {
             streams.listen(session, heard);
             observer.tell_all(Some(session), &Happening::Listening(heard, self.time_limit));
         }
+        observer.client_listens(&Owner::asked(&self.origin), heard);
         let Some(event) = self.resumes else { return };
         let back = Happening::ClientBack(heard, self.time_limit);
         state.stream = streams.find(&self.way(), event);
@@ -353,6 +368,7 @@ impl Exchange {
     pub(super) fn close_session(&self, session: &str, is_on_record: bool) {
         self.recording().close_session(session, self.arrival.ts, is_on_record);
         self.observer.tell_all(Some(session), &Happening::SessionOver);
+        self.observer.tell_all_asked(Some(&Owner::Session(session.into())), &Happening::SessionOver);
     }
 
     fn on_notification(&self, message: &Message) {

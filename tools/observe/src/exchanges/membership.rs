@@ -35,7 +35,7 @@ pub(super) fn origin(recording: &Recording, arrival: Arrival, head: &RequestHead
     // There, a session's id means nothing: some server set one on some answer.
     let knows_none = head.method.is_some() || head.protocol_version.is_some_and(is_sessionless);
     let session = session.filter(|_| is_agreed || !knows_none);
-    let credential = head.authorization.filter(|_| head.verb == Verb::Post).map(Credential::of);
+    let credential = head.authorization.filter(|_| head.verb != Verb::Delete).map(Credential::of);
     // Of the server, and not of the session that its stream announced.
     let of_stream = session.as_deref().filter(|_| transport == Transport::Sse);
     let of_server = of_stream.and_then(|session| sessions.endpoint(session));

@@ -70,7 +70,7 @@ impl Surrounded {
 
 fn session(id: &str, client: &str) -> SeenSession {
     let (id, client) = (id.to_owned(), Some(client.to_owned()));
-    SeenSession { id, client, protocol_version: Some("2025-06-18".to_owned()), derived: false }
+    SeenSession { id, client, protocol_version: Some("2025-06-18".to_owned()), derived: false, noise_lines: None }
 }
 
 #[test]

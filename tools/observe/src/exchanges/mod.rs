@@ -6,18 +6,22 @@
 mod address;
 mod announced_address;
 mod answering;
+mod asking;
 mod ending;
 mod exchange;
 mod head;
 mod limits;
 mod membership;
 mod own_calls;
+mod patience;
 mod request_reader;
 mod response_reader;
 mod unanswered;
 
 #[cfg(test)]
 mod announcement_tests;
+#[cfg(test)]
+mod asking_tests;
 #[cfg(test)]
 mod error_text_tests;
 #[cfg(test)]

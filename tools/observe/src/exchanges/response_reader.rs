@@ -186,10 +186,10 @@ impl Ready {
         Self { messages: Vec::new(), text_bytes: 0, share: budget.share(READY_FREE_BYTES) }
     }
 
-    /// Takes the message away, if it is a response or a cancellation, and there is room.
+    /// Takes the message away, if it is a response, a request or a cancellation, and there is room.
     fn push(&mut self, message: &mut Message, exchange: &Exchange) {
         match kind(message) {
-            Kind::Response(_) => {}
+            Kind::Response(_) | Kind::Request(_) => {}
             Kind::Notification if is_cancellation(message) => {}
             _ => return,
         }

@@ -45,10 +45,21 @@ enum State {
     SkipString {
         escape: bool,
     },
-    /// The document is complete; what follows is ignored, unless it may be another one.
+    /// The document is complete; what may follow is [`Follows`].
     Done,
     /// This is not JSON-RPC; what follows is ignored.
     Malformed,
+}
+
+/// What may follow a document that is complete, beside whitespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follows {
+    /// Anything: it is ignored.
+    Anything,
+    /// Another document.
+    Document,
+    /// Nothing: what does makes the whole no JSON-RPC.
+    Nothing,
 }
 
 /// Reads a JSON document, a message or a batch of them; or several that follow each other.
@@ -63,8 +74,7 @@ pub struct Scanner {
     skip_depth: u64,
     /// Bytes read before the current chunk.
     offset: u64,
-    /// Another document may follow the one that is complete.
-    reads_many: bool,
+    follows: Follows,
     collector: Collector,
 }
 
@@ -90,7 +100,7 @@ impl Scanner {
             inside: None,
             skip_depth: 0,
             offset: 0,
-            reads_many: false,
+            follows: Follows::Anything,
             collector: Collector::within(budget),
         }
     }
@@ -104,7 +114,13 @@ impl Scanner {
     /// The same for documents that follow each other, as lines of newline-delimited JSON do.
     #[must_use]
     pub fn of_many(self) -> Self {
-        Self { reads_many: true, ..self }
+        Self { follows: Follows::Document, ..self }
+    }
+
+    /// The same for a document that stands alone, as each line of a pipe has one: what follows it makes it none.
+    #[must_use]
+    pub fn of_one(self) -> Self {
+        Self { follows: Follows::Nothing, ..self }
     }
 
     /// Starts over with a new document, keeping what is allocated.
@@ -126,6 +142,11 @@ impl Scanner {
         self.collector.is_starved()
     }
 
+    /// The last message that was read, as long as no other begins; an empty one, where there is none or it was taken away.
+    pub(crate) fn message(&self) -> &Message {
+        &self.collector.message
+    }
+
     /// The message that the stream broke off in, if it was in one.
     pub fn unfinished(&mut self) -> Option<&Message> {
         if self.state == State::Malformed || !self.places.contains(&Place::Message) {
@@ -143,14 +164,15 @@ impl Scanner {
             let byte = bytes[at];
             match self.state {
                 State::Malformed => break,
-                State::Done if !self.reads_many => break,
+                State::Done if self.follows == Follows::Anything => break,
                 State::InKey { escape } => at = self.in_key(bytes, at, escape),
                 State::InString { escape } => at = self.in_string(bytes, at, escape),
                 State::InScalar => at = self.in_scalar(bytes, at),
                 State::Skip => at = self.skip(bytes, at),
                 State::SkipString { escape } => at = self.skip_string(bytes, at, escape),
                 _ if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') => at += 1,
-                State::Done => self.state = State::Start,
+                State::Done if self.follows == Follows::Document => self.state = State::Start,
+                State::Done => self.state = State::Malformed,
                 State::Start => {
                     at += 1;
                     match byte {

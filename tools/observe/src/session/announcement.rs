@@ -23,6 +23,8 @@ pub(crate) struct Announcement {
     pub(crate) protocol_version: Option<Box<str>>,
     /// It was made up, because that revision has none.
     pub(crate) is_derived: bool,
+    /// How many lines its server printed so far that are no messages, where it could.
+    pub(crate) noise_lines: Option<i64>,
 }
 
 /// Announcements that are still to be made.
@@ -69,6 +71,7 @@ mod tests {
             client: ClientIdentity::new(Some("c"), None),
             protocol_version: Some(version.into()),
             is_derived: false,
+            noise_lines: None,
         }
     }
 

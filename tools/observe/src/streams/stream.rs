@@ -14,6 +14,8 @@ use std::time::Instant;
 
 /// How many ids of events are remembered: those that may be on their way to the client when the stream is cut.
 pub(crate) const EVENT_IDS_MAX: usize = 128;
+/// How many of the events in which the server asked something are remembered: what is replayed asks nothing new.
+const ASKING_EVENTS_MAX: usize = 32;
 /// How many requests a stream stands for at most; the SDKs that knew batches sent a handful. Of a larger batch the rest is
 /// found by its session.
 const BROUGHT_MAX: usize = 64;
@@ -53,6 +55,8 @@ pub(crate) struct Stream {
 struct Passed {
     /// By their hashes, latest last.
     event_ids: VecDeque<u64>,
+    /// What stands for each request of the server that came, and for the event which brought it, latest last.
+    asked: VecDeque<u64>,
     /// What passes on the exchange that resumed it, as long as that goes on.
     carrier: Option<Arc<Activity>>,
     /// When it was last cut.
@@ -79,7 +83,10 @@ impl Stream {
         // A call's place stays taken as long as it is known here.
         let each = size_of::<Call>() + size_of::<(Option<RpcId>, Weak<Call>)>() + BROUGHT_ID_BYTES_MAX;
         let texts = [&way.session, &way.endpoint].into_iter().flatten().map(|text| text.len()).sum::<usize>();
-        let bytes = size_of::<Self>() + 2 * EVENT_IDS_MAX * size_of::<u64>() + texts + brought.len() * each;
+        let bytes = size_of::<Self>()
+            + 2 * (EVENT_IDS_MAX + ASKING_EVENTS_MAX) * size_of::<u64>()
+            + texts
+            + brought.len() * each;
         Self { way, brought, bytes, passed: Mutex::default() }
     }
 
@@ -97,6 +104,21 @@ impl Stream {
             passed.event_ids.pop_front();
         }
         passed.event_ids.push_back(event);
+    }
+
+    /// The server asks something with that id, behind that event's id. Says whether it did before.
+    pub(crate) fn has_asked(&self, event: u64, id: &RpcId) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (event, id).hash(&mut hasher);
+        let (asked, mut passed) = (hasher.finish(), self.passed.lock());
+        if passed.asked.contains(&asked) {
+            return true;
+        }
+        if passed.asked.len() == ASKING_EVENTS_MAX {
+            passed.asked.pop_front();
+        }
+        passed.asked.push_back(asked);
+        false
     }
 
     /// Another exchange carries it on.

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::read::writer_prefix::WriterPrefix;
 use mcplog::error::PathError;
 use mcplog::segment::directory::list_whole;
-use mcplog::segment::{SegmentReader, WriterFolder, writer_folders};
+use mcplog::segment::{SegmentReader, WriterFolder, folder_birth, writer_folders};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -136,7 +136,7 @@ fn in_directory(dir: &Path, writer: Option<&WriterPrefix>) -> Result<Target, Fai
     if found.folders.is_empty() && found.unborn.is_empty() && !is_named_so {
         return Err(Failure::NoStore(dir.to_owned()));
     }
-    let mut folders = found.folders;
+    let mut folders = folder_birth::logs(found);
     folders.retain(|folder| writer.is_none_or(|prefix| prefix.matches(folder.writer)));
     folders.sort_by_cached_key(|folder| (began_at(folder), folder.path.clone()));
     Ok(Target::Logs(Logs { folders, parent: Some(dir.to_owned()) }))

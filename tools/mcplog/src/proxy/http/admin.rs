@@ -4,8 +4,9 @@
 //! server, and the other way round; and whether the proxy still serves can be asked when nothing else gets on. It only
 //! reads, and waits for nobody for long.
 
-use super::metrics::{Metrics, StoreNumbers, exposition};
+use super::metrics::{Metrics, exposition};
 use super::server::StartError;
+use crate::recording::StoreNumbers;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;

@@ -2,9 +2,9 @@
 //!
 //! Counters are touched inside the forwarding tasks; the text is made by the admin server. It must not know HTTP.
 
+use crate::recording::StoreNumbers;
 use mcplog::Status;
 use mcplog::event::{Code, Outcome};
-use mcplog::health::Part;
 use mcplog_observe::{Counter, Counts, Gauge};
 use std::fmt::{Display, Write};
 use std::sync::Arc;
@@ -20,74 +20,11 @@ pub(crate) struct Metrics {
     pub(super) response_body_bytes: Counter,
 }
 
-/// What the store says of itself, as far as it is exported.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct StoreNumbers {
-    pub(crate) recorded: u64,
-    pub(crate) dropped: u64,
-    pub(crate) appended: u64,
-    pub(crate) folded: u64,
-    /// Events in the channel.
-    pub(crate) queued: u64,
-    pub(crate) segments: u64,
-    pub(crate) log_bytes: u64,
-    /// Records appended and not folded, and how long the oldest has waited.
-    pub(crate) lag_records: u64,
-    pub(crate) lag_ms: u64,
-    /// Records of a newer mcplog that wait for it.
-    pub(crate) newer_records: u64,
-    /// How many times the clock was set.
-    pub(crate) clock_steps: u64,
-    /// Events that met no store, or one that died.
-    pub(crate) missed: u64,
-    /// Whether what passes goes to the log, now that it passes.
-    pub(crate) recording: bool,
-    /// `None` while everything is well, else what is not.
-    pub(crate) trouble: Option<String>,
-    /// Since when, in Unix milliseconds.
-    pub(crate) trouble_since: Option<i64>,
-}
-
-impl StoreNumbers {
-    /// What there is to say where there is no store.
-    pub(crate) fn of_no_store() -> Self {
-        Self { trouble: Some("not recording".to_owned()), ..Self::default() }
-    }
-
-    /// What there is to say where there should be none.
-    pub(crate) fn of_nothing_to_record() -> Self {
-        Self { trouble: Some("told not to record".to_owned()), ..Self::default() }
-    }
-}
-
-impl From<mcplog::Stats> for StoreNumbers {
-    fn from(stats: mcplog::Stats) -> Self {
-        Self {
-            recorded: stats.recorded,
-            dropped: stats.dropped,
-            appended: stats.appended,
-            folded: stats.folded,
-            queued: stats.queued,
-            segments: stats.segments,
-            log_bytes: stats.log_bytes,
-            lag_records: stats.lag_records,
-            lag_ms: stats.lag_ms,
-            newer_records: stats.newer_records,
-            clock_steps: stats.clock_steps,
-            missed: 0,
-            // Whatever else is wrong, the log has what passes.
-            recording: ![Part::Segments, Part::Thread].iter().any(|part| stats.health.problems.contains_key(part)),
-            trouble: (!stats.health.is_ok()).then(|| stats.health.to_string()),
-            trouble_since: None,
-        }
-    }
-}
-
 /// The whole exposition, in the text format of Prometheus (version 0.0.4).
 pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
     let mut out = String::with_capacity(4096);
     let observed = &metrics.observed;
-    family(&mut out, "mcplog_requests_total", "counter", "JSON-RPC requests that ended, by status.");
+    family(&mut out, "mcplog_requests_total", "counter", "JSON-RPC requests of clients that ended, by status.");
     for status in Status::ALL {
         let (status, requests) = (status.as_str(), observed.with_status(*status));
         let _ = writeln!(out, "mcplog_requests_total{{status=\"{status}\"}} {requests}");
@@ -97,6 +34,12 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
     for outcome in Outcome::ALL {
         let (outcome, requests) = (outcome.as_str(), observed.with_outcome(*outcome));
         let _ = writeln!(out, "mcplog_requests_by_outcome_total{{outcome=\"{outcome}\"}} {requests}");
+    }
+    let help = "JSON-RPC requests of servers to their clients that ended, by outcome: sampling, elicitation, roots.";
+    family(&mut out, "mcplog_server_requests_by_outcome_total", "counter", help);
+    for outcome in Outcome::ALL {
+        let (outcome, requests) = (outcome.as_str(), observed.asked_with_outcome(*outcome));
+        let _ = writeln!(out, "mcplog_server_requests_by_outcome_total{{outcome=\"{outcome}\"}} {requests}");
     }
     let mut one = |name: &str, kind: &str, help: &str, value: &dyn Display| {
         family(&mut out, name, kind, help);
@@ -123,8 +66,14 @@ pub(super) fn exposition(metrics: &Metrics, store: &StoreNumbers) -> String {
     one(
         "mcplog_requests_in_flight",
         "gauge",
-        "JSON-RPC requests that wait for their response.",
+        "JSON-RPC requests of clients that wait for their response.",
         &observed.in_flight.get(),
+    );
+    one(
+        "mcplog_server_requests_in_flight",
+        "gauge",
+        "JSON-RPC requests of servers that wait for their client's response.",
+        &observed.asked_in_flight.get(),
     );
     one("mcplog_connections", "gauge", "Open client connections.", &metrics.connections.get());
     one(
@@ -189,12 +138,15 @@ fn family(out: &mut String, name: &str, kind: &str, help: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mcplog::event::Direction;
     use std::collections::HashSet;
 
     #[test]
     fn every_sample_belongs_to_a_family_that_is_declared_once() {
         let metrics = Metrics::default();
-        [Outcome::Error, Outcome::Lost, Outcome::Probe].iter().for_each(|outcome| metrics.observed.count(*outcome));
+        let count = |direction, outcome| metrics.observed.count(direction, outcome);
+        [Outcome::Error, Outcome::Lost, Outcome::Probe].iter().for_each(|outcome| count(Direction::Client, *outcome));
+        count(Direction::Server, Outcome::Timeout);
         metrics.observed.in_flight.rise();
         metrics.observed.in_flight.rise();
         let store =
@@ -222,7 +174,10 @@ mod tests {
             "mcplog_requests_total{status=\"error\"} 3",
             "mcplog_requests_by_outcome_total{outcome=\"error\"} 1",
             "mcplog_requests_by_outcome_total{outcome=\"timeout\"} 0",
+            "mcplog_server_requests_by_outcome_total{outcome=\"error\"} 0",
+            "mcplog_server_requests_by_outcome_total{outcome=\"timeout\"} 1",
             "mcplog_requests_in_flight 2",
+            "mcplog_server_requests_in_flight 0",
             "mcplog_events_dropped_total 7",
             "mcplog_lag_seconds 1.020",
             "mcplog_recording 0",

@@ -30,6 +30,5 @@ mod via;
 pub(super) use admin::{Admin, Liveness, Sources};
 pub(crate) use connection_clock::ClientLimits;
 pub(crate) use error_chain::chain;
-pub(super) use metrics::StoreNumbers;
 pub(crate) use server::Proxy;
 pub(super) use server::{ProxyHandle, StartError};

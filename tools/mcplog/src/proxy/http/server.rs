@@ -15,15 +15,14 @@ use super::refusal::text_response;
 use super::upstream::{ConnectError, ConnectionTasks, connect};
 use super::via::Via;
 use crate::proxy::config::ProxyConfig;
-use crate::proxy::recording::KnownSchemas;
-use crate::proxy::schema_thread::SchemaThread;
+use crate::recording::{KnownSchemas, SchemaThread, new_watch};
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use mcplog::burst::Burst;
-use mcplog_observe::{Counts, KnownSessions, Observer, SchemaWatch, Sink, Surroundings, SystemClock};
+use mcplog_observe::{KnownSessions, Observer, Sink, Surroundings, SystemClock};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -175,20 +174,6 @@ impl Proxy {
         tasks.spawn(give_up_overdue(observer.clone(), cutting.clone()));
         let accepting = tokio::spawn(accept(door, tasks, draining, cutting));
         ProxyHandle { local_addr, observer, schema, drain, ends, accepting }
-    }
-}
-
-/// Makes what looks at results of this proxy and the servers of that origin, from what is on record of all.
-fn new_watch(
-    sink: Arc<dyn Sink>,
-    counts: Arc<Counts>,
-    proxy: Arc<str>,
-    origin: Arc<str>,
-) -> impl Fn(KnownSchemas) -> SchemaWatch + Send + 'static {
-    move |known| {
-        let mut watch = SchemaWatch::new(sink.clone(), counts.clone(), proxy.clone(), origin.clone());
-        watch.learn(known.of(&proxy, &origin));
-        watch
     }
 }
 

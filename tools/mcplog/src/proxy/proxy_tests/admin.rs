@@ -1,7 +1,8 @@
 //! `/livez`, `/readyz`, `/healthz`, `/metrics`: what each says, and that the first two are told apart.
 
 use super::*;
-use crate::proxy::http::{Admin, Liveness, Sources, StoreNumbers};
+use crate::proxy::http::{Admin, Liveness, Sources};
+use crate::recording::StoreNumbers;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;

@@ -260,9 +260,8 @@ async fn a_panic_while_a_body_passes_ends_that_connection_and_no_other() {
     let mut config = ProxyConfig::new(&format!("http://{}/mcp", upstream.address)).unwrap();
     config.name = "tested".to_owned();
     let collector = Collector::default();
-    let proxy = Proxy::start(&config, Fragile(collector.clone()), &crate::proxy::recording::KnownSchemas::default())
-        .await
-        .unwrap();
+    let proxy =
+        Proxy::start(&config, Fragile(collector.clone()), &crate::recording::KnownSchemas::default()).await.unwrap();
     let address = proxy.local_addr().to_string();
     let client = Client::builder(TokioExecutor::new()).build_http();
     let fixture = Fixture { proxy: Some(proxy), address, collector, client };

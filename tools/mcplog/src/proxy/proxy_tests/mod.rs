@@ -26,7 +26,8 @@ mod tasks;
 mod transport;
 
 use super::http::ProxyHandle;
-use super::{KnownSchemas, Proxy, ProxyConfig};
+use super::{Proxy, ProxyConfig};
+use crate::recording::KnownSchemas;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};

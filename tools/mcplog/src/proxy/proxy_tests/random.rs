@@ -2,7 +2,8 @@
 //! who sees the wire says. Many more of them are played without sockets, in `tests/wire`.
 
 use super::{PATIENCE, within};
-use crate::proxy::{KnownSchemas, Proxy, ProxyConfig};
+use crate::proxy::{Proxy, ProxyConfig};
+use crate::recording::KnownSchemas;
 use mcplog::Event;
 use mcplog_observe::Sink;
 use mcplog_wire::judge::judge;
