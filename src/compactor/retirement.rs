@@ -115,6 +115,9 @@ impl Retirement {
         let has_read_all = self.expire(&mut plan, expired_before) && knows_kept;
         // If this fails half-way, the next look comes at once.
         self.has_more = true;
+        // On NFS and FUSE, a file that is removed while it is open stays in its folder under another name.
+        let closing = sources.sources.iter_mut().zip(&retirable).filter(|(_, one)| **one == Retirable::All);
+        closing.for_each(|(source, _)| source.close_reader());
         self.carry_out(index, &plan)?;
         self.close(sources, &retirable)?;
         for (source, retirable) in sources.sources.iter_mut().zip(retirable) {
@@ -264,6 +267,7 @@ impl Retirement {
         let closing = sources.sources.iter_mut().zip(retirable);
         let mut any = false;
         for (source, _) in closing.filter(|(source, one)| **one == Retirable::All && source.is_noted_dead) {
+            source.close_lock();
             match close(&source.folder.path) {
                 Ok(true) => {
                     source.note_gone();

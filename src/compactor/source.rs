@@ -150,6 +150,16 @@ impl Source {
         }
     }
 
+    /// Closes the file that is read: it is to be removed.
+    pub(super) fn close_reader(&mut self) {
+        self.reader = None;
+    }
+
+    /// Closes what is locked: it is to be removed, with the folder, in which nothing is left.
+    pub(super) fn close_lock(&mut self) {
+        self.lock = None;
+    }
+
     /// A log that is left alone is looked at again: somebody may have mended it.
     pub(super) fn look_again(&mut self) {
         if self.content == Content::NotOurs {

@@ -278,8 +278,8 @@ impl FindingKind {
             Self::UnsupportedDatabase => (Unreadable, "nothing is known to be wrong with it; use the mcplog that wrote it, or a newer one"),
             Self::UnreadableDatabase => (Unreadable, "check as the user whose store it is, and check the disk"),
             Self::ForeignDatabase => (Damaged,
-                "put the one back that belongs here; or move store.db and its companions away, or let `mcplog rebuild --from-log` \
-                 move them into quarantine/, to have wal/ folded into a new one; or move wal/ away to go on with this store.db"),
+                "put the one back that belongs here; or let `mcplog rebuild --from-log --accept-loss` put a copy of \
+                 it into quarantine/ and make a new one from the log; or move wal/ away to go on with this store.db"),
             Self::OtherProgramsDatabase => (Damaged,
                 "move it away, and `mcplog rebuild` makes a database of the segments that are kept; or move wal/ away"),
             Self::LimitsForgotten => (Attention, "tell it anew where you start what records"),

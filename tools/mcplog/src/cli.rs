@@ -195,12 +195,14 @@ Examples:
 
 A writer is one life of a process: started anew, it is another one. RECORDS is
 how many of its records are folded. STATE: recording, closed (it ended in good
-order), died, or unknown (it does not record, and nobody has noted yet how it
-ended). (writer_id, sequence) names an event for ever.
+order), died, ended (its log is still being folded, which says how), or unknown
+(nobody can tell, as of another machine's process on a network file system).
+(writer_id, sequence) names an event for ever.
 
 JSON fields: writer_id, process_id, host, program, program_version, started_at,
 last_seen_at (its newest event), ended_at, ended (closed, died), folded_records,
-state (recording, closed, died, unknown). Times are Unix milliseconds UTC.")]
+state (recording, closed, died, ended, unknown). Times are Unix milliseconds
+UTC.")]
     Writers(WritersArgs),
 
     /// Say whether a store is sound: its log, its database, and how they fit together

@@ -220,9 +220,15 @@ fn a_process_that_recorded_is_told_with_how_it_ended_and_how_much_it_recorded() 
     let folded: i64 = rows.iter().map(|row| row["folded_records"].as_i64().unwrap()).sum();
     let events = fixture.table("requests").len() + fixture.table("sessions").len();
     assert!(folded >= (events + 2 * rows.len()) as i64, "{folded}");
-    // One that nobody has noted the end of.
+    // Some that nobody has noted the end of; of one, its log is there still.
     fixture.database().execute("UPDATE writers SET ended = NULL, ended_at = NULL", []).unwrap();
     assert!(fixture.run("writers --json").json().iter().all(|row| row["state"] == "unknown"));
+    std::fs::create_dir(fixture.dir().join("wal").join(rows[0]["writer_id"].as_str().unwrap())).unwrap();
+    let states = fixture.run("writers --json").json();
+    let states: Vec<_> = states.iter().map(|row| (&row["writer_id"], row["state"].as_str().unwrap())).collect();
+    for (id, state) in states {
+        assert_eq!(state, if *id == rows[0]["writer_id"] { "ended" } else { "unknown" });
+    }
     assert!(fixture.run("writers --until 1990-01-01").ok().contains("o writer"));
 }
 

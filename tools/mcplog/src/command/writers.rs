@@ -50,7 +50,9 @@ enum State {
     Closed,
     /// It died.
     Died,
-    /// It does not record, and nobody has noted yet how it ended; or its lock can't be asked.
+    /// It ended, and its log is still being folded, which says how.
+    Ended,
+    /// Nobody can tell: its lock can't be asked, or proves nothing; or its log is gone, and nobody noted how it ended.
     Unknown,
 }
 
@@ -95,6 +97,7 @@ fn state(dir: &Path, row: &WriterRow) -> State {
     let folder = WriterId::from_text(&row.writer_id).map(|writer| WriterFolder::within(&dir.join("wal"), writer));
     match folder.map(|folder| folder_lock::probe(&folder.path)) {
         Some(Ok(true)) => State::Recording,
+        Some(Ok(false)) => State::Ended,
         _ => State::Unknown,
     }
 }
@@ -129,6 +132,7 @@ impl State {
             Self::Recording => ("recording", GOOD),
             Self::Closed => ("closed", DIM),
             Self::Died => ("died", WARNING),
+            Self::Ended => ("ended", DIM),
             Self::Unknown => ("unknown", DIM),
         }
     }
