@@ -2,8 +2,8 @@
 
 A client of the TypeScript SDK starts `mcplog wrap -- npx server-everything stdio`, makes some calls, and one that does
 not end. Then it is killed, or the wrapper, or the server that npx started; or npx alone, behind which the server goes
-on, as it does without a wrapper, until its client is killed; and once a client whose server ignores all but SIGKILL. All
-of it at the same time, with one store.
+on, as it does without a wrapper, until its client is killed; and once a client whose server ignores all but SIGKILL.
+All of it at the same time, with one store.
 """
 
 import os
