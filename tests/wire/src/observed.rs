@@ -5,7 +5,7 @@
 use crate::row::{Recorded, Row, SessionRow};
 use crate::step::{Answered, Asked, Ending, Step, Verb};
 use mcplog::Event;
-use mcplog::event::{Note, Transport};
+use mcplog::event::{Direction, Note, Transport};
 use mcplog_observe as observe;
 use observe::read::Codings;
 use observe::{Clock, Counts, End, Exchange, Observer, RequestReader, ResponseReader, SchemaQueue, SchemaResult, Sink};
@@ -47,6 +47,11 @@ impl Sink for Collector {
         let mut recorded = self.recorded.lock();
         let owned = |text: Option<&str>| text.map(str::to_owned);
         match event {
+            // The judge follows clients' calls. What servers ask passes here to be told apart from answers, whatever its id; its
+            // own rows are judged by `asking_tests.rs` of `tools/observe`.
+            Event::Request(request) if request.direction == Some(Direction::Server) => {
+                assert_eq!((request.method, request.http_status), ("sampling/createMessage", None));
+            }
             Event::Request(request) => {
                 let mut came = self.came.lock();
                 came.insert(request.request_id.to_owned(), request.ts);

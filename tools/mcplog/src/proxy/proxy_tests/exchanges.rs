@@ -157,12 +157,12 @@ const CASES: &[Case] = &[
         rows: &["ping 1 error 7"],
     },
     Case {
-        name: "a server's request is no answer",
+        name: "a server's request is no answer, and a call of its own",
         request: PING,
         status: 200,
         headers: EVENTS,
-        response: "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n\n",
-        rows: &["ping 1 error no_response"],
+        response: "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"roots/list\"}\n\n",
+        rows: &["ping 1 error no_response", "roots/list 1 error no_response"],
     },
     Case {
         name: "an event of another type is no answer",
@@ -298,6 +298,7 @@ async fn a_row_says_what_is_known() {
         rpc_id: Some("a".into()),
         http_status: Some(200),
         transport: Some(Transport::Http),
+        direction: Some(Direction::Client),
         endpoint: Some("/mcp".into()),
         outcome: Some(Outcome::ToolError),
         cause: None,

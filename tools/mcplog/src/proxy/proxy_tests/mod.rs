@@ -4,6 +4,7 @@
 //! for what was recorded. No test asserts a time.
 
 mod admin;
+mod asking;
 mod causes;
 mod clients;
 mod codings;
@@ -35,7 +36,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use mcplog::event::{Notes, Outcome, Transport};
+use mcplog::event::{Direction, Notes, Outcome, Transport};
 use mcplog::query::SchemaHash;
 use mcplog::{Event, Status};
 use mcplog_observe::Sink;
@@ -92,6 +93,7 @@ pub(super) struct Row {
     pub(super) rpc_id: Option<String>,
     pub(super) http_status: Option<u16>,
     pub(super) transport: Option<Transport>,
+    pub(super) direction: Option<Direction>,
     pub(super) endpoint: Option<String>,
     pub(super) outcome: Option<Outcome>,
     pub(super) cause: Option<String>,
@@ -153,6 +155,7 @@ impl Sink for Collector {
                     rpc_id: owned(request.rpc_id),
                     http_status: request.http_status,
                     transport: request.transport,
+                    direction: request.direction,
                     endpoint: owned(request.endpoint),
                     outcome: request.outcome,
                     cause: owned(request.cause),

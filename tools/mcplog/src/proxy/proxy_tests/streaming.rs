@@ -72,7 +72,7 @@ async fn a_server_may_ask_the_client_inside_the_stream_of_its_own_request() {
     assert!(next_text(&mut body).await.contains("Bonn"));
     drop(body);
     let gists: Vec<String> = requests(&fixture.finish().await).iter().map(Row::gist).collect();
-    assert_eq!(gists, ["tools/call 1 ok"], "the server's request and the client's response are no rows");
+    assert_eq!(gists, ["elicitation/create 1 ok", "tools/call 1 ok"], "the client's response is no row");
 }
 
 #[tokio::test]
