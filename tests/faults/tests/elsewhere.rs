@@ -56,7 +56,7 @@ fn of_another_machine_nobody_is_dead_before_it_says_so_and_all_that_it_recorded_
     wait_until("the folder goes of a writer that ended", || logs().len() == 2);
     assert!(killed_elsewhere.exists(), "{:?}", logs());
     store.shutdown(PATIENCE);
-    assert_eq!(logs(), [killed_elsewhere.clone()]);
+    assert_eq!(logs(), std::slice::from_ref(&killed_elsewhere));
 
     // The other machine knows that its own process is dead.
     let mut other = victim(4000).under(elsewhere).with(["--until-told"]).start();
