@@ -352,8 +352,8 @@ impl Folding {
         Ok(true)
     }
 
-    /// Tells each writer that lives how far its log is folded, also where that is long so: who committed it may have died before
-    /// it said so, and this process may not have known yet that a log is its own.
+    /// Tells each writer that lives how far its log is folded, also where that is long so: who committed it may have
+    /// died before it said so, and this process may not have known yet that a log is its own.
     fn tell_folded(&mut self, own: Option<WriterId>) {
         for source in &mut self.sources.sources {
             let (writer, last) = (source.folder.writer, source.checkpoint.sequence);
@@ -368,8 +368,9 @@ impl Folding {
         }
     }
 
-    /// Retires what is folded, and removes what is expired for a moment. What fails is tried again in a while. While SQLite's write-ahead log is copied nothing is tried; the end of that wakes this
-    /// thread. Neither folding nor a shutdown waits for the clean-up.
+    /// Retires what is folded, and removes what is expired for a moment. What fails is tried again in a while. While
+    /// SQLite's write-ahead log is copied nothing is tried; the end of that wakes this thread. Neither folding nor a
+    /// shutdown waits for the clean-up.
     fn clean_up(&mut self, finishing: bool, folded: bool, asked: bool, time: RetentionTime) -> CleanUp {
         let retention = self.row_retention();
         self.is_overfull |= folded && self.index.is_overfull(&retention).unwrap_or(false);

@@ -2,10 +2,11 @@
 //! segments.
 //!
 //! Open `compactor.rs`: who folds, and who stands by (`beat_watch.rs`, `patience.rs`). `folding.rs` is what the one who
-//! folds does. `sources.rs` has the logs, each a `source.rs`, and `folder_task.rs` says what to do with one; `round.rs` is
-//! one transaction, for which `chunk.rs` gathers frames; `fold_interval.rs` says when. `retirement.rs` deletes or moves what
-//! is folded, as `retirement_plan.rs` decides; `newer_records.rs` keeps what a newer build wrote, `lost_records.rs` notes
-//! what is missing, and `damage_notes.rs` has words for damage. Nothing here touches the channel, and nothing writes into a log.
+//! folds does. `sources.rs` has the logs, each a `source.rs`, and `folder_task.rs` says what to do with one; `round.rs`
+//! is one transaction, for which `chunk.rs` gathers frames; `fold_interval.rs` says when. `retirement.rs` deletes or
+//! moves what is folded, as `retirement_plan.rs` decides; `newer_records.rs` keeps what a newer build wrote,
+//! `lost_records.rs` notes what is missing, and `damage_notes.rs` has words for damage. Nothing here touches the
+//! channel, and nothing writes into a log.
 
 mod beat_watch;
 mod chunk;

@@ -27,9 +27,9 @@ pub const SCHEMA_PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 /// How many changes between two schema versions are listed; where there are more, the change is `updated`.
 pub const SCHEMA_CHANGES_MAX: usize = 4096;
 
-/// How many different calls (proxy, method, tool, endpoint and direction) the database tells apart. Each has roll-ups of its own, and
-/// statistics over all of them read all of those; without a limit, a client that makes up tools would fill the
-/// database.
+/// How many different calls (proxy, method, tool, endpoint and direction) the database tells apart. Each has roll-ups
+/// of its own, and statistics over all of them read all of those; without a limit, a client that makes up tools would
+/// fill the database.
 ///
 /// The first ones keep their names, and further ones go under [`OTHER_NAME`]: as the tool, where up to [`OTHERS_MAX`]
 /// of those are known, else as proxy and method too. So which calls keep their names depends on the order of events;

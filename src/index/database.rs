@@ -60,8 +60,9 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the database of that store in its directory, creating it beside the logs that `fronts` finds, and bringing it up
-    /// to date by a build that has these tables. Where that [outdates](super::build::Build::outdates) what other processes may know, the caller is alone.
+    /// Opens the database of that store in its directory, creating it beside the logs that `fronts` finds, and bringing
+    /// it up to date by a build that has these tables. Where that [outdates](super::build::Build::outdates) what other
+    /// processes may know, the caller is alone.
     ///
     /// # Errors
     /// [`OpenError`]. A database of another store is as it was then.

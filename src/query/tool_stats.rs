@@ -12,8 +12,8 @@ use crate::ground::error::IndexError;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-/// The requests of one proxy, method, tool, endpoint and direction: what a client's user takes to answer says nothing of how fast
-/// a server is.
+/// The requests of one proxy, method, tool, endpoint and direction: what a client's user takes to answer says nothing
+/// of how fast a server is.
 ///
 /// Each request counts as one outcome ([`Outcome::of`]): [`ToolStatsRow::ok`] and the numbers from `errors` to `lost`, but
 /// for `timeouts`, which are among the errors, add up to `calls`.
@@ -118,12 +118,12 @@ impl ToolStatsRow {
 }
 
 impl Query {
-    /// Statistics over the requests that `filter` keeps, ordered by proxy, method, tool, endpoint and direction. The filter's limit counts
-    /// requests: with it, only the newest ones enter the statistics.
+    /// Statistics over the requests that `filter` keeps, ordered by proxy, method, tool, endpoint and direction. The
+    /// filter's limit counts requests: with it, only the newest ones enter the statistics.
     ///
-    /// Where the filter has no more than a time range, a proxy, a method, a tool, an endpoint and a direction, and keeps more than 4,000
-    /// requests, the percentiles come from the roll-ups and are within 1 %. All other columns, and other percentiles,
-    /// are exact. With any other filter, every row that it keeps is read.
+    /// Where the filter has no more than a time range, a proxy, a method, a tool, an endpoint and a direction, and
+    /// keeps more than 4,000 requests, the percentiles come from the roll-ups and are within 1 %. All other columns,
+    /// and other percentiles, are exact. With any other filter, every row that it keeps is read.
     ///
     /// # Errors
     /// What SQLite said.

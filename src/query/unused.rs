@@ -1,8 +1,8 @@
 //! Tools that servers offer and nobody calls.
 //!
 //! Runs on the caller's thread. Which tools a server offers stands in the payload of its current `tools/list`; a call
-//! of an endpoint belongs to the server with that path. One of which no list is on record may be any server's, so it counts for all behind
-//! its proxy: one without an endpoint, or by an address that redirects.
+//! of an endpoint belongs to the server with that path. One of which no list is on record may be any server's, so it
+//! counts for all behind its proxy: one without an endpoint, or by an address that redirects.
 
 use super::database::Query;
 use super::filter::{SchemaFilter, TimeRange};
@@ -102,8 +102,8 @@ impl Query {
         })
     }
 
-    /// Whether the tool was called in the range, and when it was called last at all, but at the endpoints of `others`. Both take
-    /// one look into an index for each endpoint.
+    /// Whether the tool was called in the range, and when it was called last at all, but at the endpoints of `others`.
+    /// Both take one look into an index for each endpoint.
     fn last_call(
         &self,
         proxy: &str,

@@ -87,8 +87,8 @@ impl Observer {
         self.recording.keeps_error_text.store(is_kept, Ordering::Relaxed);
     }
 
-    /// A request that comes in now, on that connection. The client's address is a number, of 128 bits as in IPv6, since all that
-    /// matters is whether two are the same; `None` where a client has none.
+    /// A request that comes in now, on that connection. The client's address is a number, of 128 bits as in IPv6, since
+    /// all that matters is whether two are the same; `None` where a client has none.
     pub fn arrival(&self, client_address: Option<u128>, connection: u64) -> Arrival {
         let clock = &self.recording.clock;
         Arrival { at: clock.now(), ts: clock.unix_ms(), client_address, connection }

@@ -50,7 +50,8 @@ impl Recording {
         self.keeps_error_text.load(Ordering::Relaxed)
     }
 
-    /// Records that a session began, or says it again. Where nobody takes that, it is said again with the session's next call, or its end.
+    /// Records that a session began, or says it again. Where nobody takes that, it is said again with the session's
+    /// next call, or its end.
     pub(crate) fn announce(&self, session_id: &Arc<str>, announcement: Announcement) {
         let Announcement { started_at, client, protocol_version, is_derived, noise_lines } = &announcement;
         let mut session = Session::new(session_id, *started_at, &self.proxy);

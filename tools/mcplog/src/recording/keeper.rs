@@ -1,7 +1,7 @@
 //! The thread that has the store: opens it, tries again while that fails, notices that it died, and shuts it down.
 //!
-//! A thread of its own (`mcplog-store`), because opening a store may take long: a disk that hangs. It says what is not recorded and why; it must not hold up the traffic, and nothing that fails
-//! here ends the process.
+//! A thread of its own (`mcplog-store`), because opening a store may take long: a disk that hangs. It says what is not
+//! recorded and why; it must not hold up the traffic, and nothing that fails here ends the process.
 
 use super::board::{Board, Ended, Phase};
 use super::clock::now_ms;

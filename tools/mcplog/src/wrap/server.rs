@@ -66,8 +66,8 @@ fn told(error: &io::Error) -> String {
 }
 
 impl Server {
-    /// Starts a command, in a process group of its own unless it `shares_group` with the wrapper. It has the wrapper's environment, directory
-    /// and further descriptors.
+    /// Starts a command, in a process group of its own unless it `shares_group` with the wrapper. It has the wrapper's
+    /// environment, directory and further descriptors.
     pub(super) fn start(command: &[OsString], shares_group: bool) -> Result<(Self, Streams), NotStarted> {
         let (program, arguments) =
             command.split_first().map_or((OsStr::new(""), &[][..]), |(first, rest)| (first, rest));

@@ -31,8 +31,8 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// Whether who comes that way may resume what came this way. Without a session on either side, the endpoint and the client's
-    /// address have to do.
+    /// Whether who comes that way may resume what came this way. Without a session on either side, the endpoint and the
+    /// client's address have to do.
     fn is(&self, other: &Self) -> bool {
         match (&self.session, &other.session) {
             (Some(session), Some(other)) => session == other,

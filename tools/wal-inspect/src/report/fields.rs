@@ -93,7 +93,8 @@ pub(crate) const fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// When the record's event happened, or, for a gap, ended; for a step of the clock, the time after it: Unix time in milliseconds, UTC.
+/// When the record's event happened, or, for a gap, ended; for a step of the clock, the time after it: Unix time in
+/// milliseconds, UTC.
 pub(crate) const fn time_ms(record: &Record<'_>) -> i64 {
     match record {
         Record::Request(request) => request.ts,
