@@ -56,7 +56,7 @@ agreement *arguments:
 mutants *arguments:
     tests/mutants {{arguments}}
 
-# Measures on this machine: codec, durable, folding, handover, idle, many, pipeline, queries, recovery or retention
+# Measures on this machine: codec, durable, folding, handover, idle, many, pipeline, queries, recovery, retention or wrap
 bench name="pipeline":
     cargo bench --locked --bench {{name}}
 
