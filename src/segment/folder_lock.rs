@@ -6,7 +6,7 @@
 //! containers.
 //!
 //! Where a file system is not known to be this machine's own, a free lock proves that only for a writer under the same
-//! kernel: [`super::folder_boot`] says which that is. Of others nobody knows, unless their logs say that they ended.
+//! kernel: `folder_boot.rs` says which that is. Of others nobody knows, unless their logs say that they ended.
 //!
 //! Runs on any thread. A lock is tried, and never waited for.
 
