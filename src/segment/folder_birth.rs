@@ -146,12 +146,13 @@ pub fn logs(found: FoundFolders) -> Vec<WriterFolder> {
     found.folders.into_iter().chain(abandoned(found.unborn)).collect()
 }
 
-/// Those of the folders that were being born which may have records: nobody holds them, and there are segments. A power cut
-/// took their names back. One that is being born right now has nothing yet, and has another name at any moment.
+/// Those of the folders that were being born which may have records, and whose writers are dead: a power cut took their
+/// names back. One that is being born right now has nothing yet, and has another name at any moment.
 fn abandoned(unborn: Vec<WriterFolder>) -> impl Iterator<Item = WriterFolder> {
     let is_abandoned = |folder: &WriterFolder| matches!(probe(&folder.path), Ok(false));
-    let has_segments = |folder: &WriterFolder| list(&folder.path).is_ok_and(|files| !files.is_empty());
-    unborn.into_iter().filter(move |folder| is_abandoned(folder) && has_segments(folder))
+    let has_records =
+        |folder: &WriterFolder| list(&folder.path).is_ok_and(|files| files.iter().any(|file| has_frames(&file.path)));
+    unborn.into_iter().filter(move |folder| is_abandoned(folder) && has_records(folder))
 }
 
 /// Removes what a birth leaves in a folder, by name, and the folder.

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The commands that don't answer from the database. A new command is one of these, or says how complete its answer is.
-const NOT_ASKING: [&str; 7] = ["proxy", "demo", "check", "backup", "rebuild", "ingest", "help"];
+/// `attached` answers from clients' files, and asks the database only for the last session of each.
+const NOT_ASKING: [&str; 11] =
+    ["proxy", "wrap", "demo", "check", "backup", "rebuild", "ingest", "attach", "detach", "attached", "help"];
 
 /// Options that make another answer of a command.
 const VARIANTS: [&str; 2] = ["sessions --clients", "schema --changes"];
