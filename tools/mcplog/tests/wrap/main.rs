@@ -29,6 +29,7 @@ fn main() {
         Some(server::CLIENT) => server::hang_before(&arguments[2..]),
         _ => {}
     }
+    server::ignore_nothing();
     let trials = trials! {
         bytes::{
             what_passes_is_what_passes_without_a_wrapper,

@@ -26,6 +26,17 @@ pub(crate) const SIGNALS: [(&str, i32); 8] = [
     ("CONT", SIGCONT),
 ];
 
+/// What these tests start ignores nothing, although who started the tests may (`nohup`): a signal that is caught here is as
+/// it is by default in a program that is started.
+pub(crate) fn ignore_nothing() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    for (_, signal) in SIGNALS.iter().filter(|(_, signal)| ignored & (1 << (signal - 1)) != 0) {
+        signal_hook::flag::register(*signal, Arc::new(AtomicBool::new(false))).unwrap();
+    }
+}
+
 /// Plays a script. Ends the process with code 0 at its end, unless it says otherwise.
 pub(crate) fn play(script: &[String]) -> ! {
     // They are waited for by nobody, as those of servers are that end first.
