@@ -109,7 +109,8 @@ fn play(steps: &[Step<'_>], piece_bytes: usize, budget_bytes: usize) -> Recorded
     drop(observer);
     assert_eq!((counts.in_flight.get(), counts.asked_in_flight.get()), (0, 0), "every call has ended");
     let mut rows = std::mem::take(&mut *rows.0.lock().expect("not poisoned"));
-    let recorded: u64 = Outcome::ALL.iter().map(|outcome| counts.with_outcome(*outcome)).sum();
+    let of_both = |outcome: &Outcome| counts.with_outcome(*outcome) + counts.asked_with_outcome(*outcome);
+    let recorded: u64 = Outcome::ALL.iter().map(of_both).sum();
     assert_eq!(recorded, rows.len() as u64, "and each is one row");
     rows.sort_unstable();
     Recorded { rows, noise: (noise.lines, noise.bytes) }

@@ -100,6 +100,10 @@ impl Strace {
         let deadline = Instant::now() + PATIENCE;
         while !is_attached() {
             let ended = strace.0.try_wait().unwrap_or_else(|error| panic!("wait for strace: {error}"));
+            // It was attached, and what it traced has ended since: killed at its first call, say.
+            if ended.is_some_and(|status| status.success()) {
+                break;
+            }
             assert!(ended.is_none() && Instant::now() < deadline, "strace {target:?} did not attach: {ended:?}");
             std::thread::sleep(LOOK);
         }
