@@ -8,6 +8,7 @@
 //! | and was told to stop | after [`STOPPED`], SIGKILL |
 //! | the client reads no more either | after the grace time SIGTERM, after as much again SIGKILL |
 //! | the server | its output is passed on to the end; where another process holds it open, until [`SILENCE`] |
+//! | and was told to stop, by a client that sends no more | the same, until [`SILENCE_STOPPED`] |
 //!
 //! A client that reads is waited for without limit, as it would wait itself without a wrapper: it may have closed its end to
 //! say that this was all (`printf … | mcplog wrap …`), and what a server does behind a call nobody sees from outside.
@@ -18,9 +19,11 @@ use std::time::{Duration, Instant};
 
 /// How long a server has that was told to stop, with its input at its end. The SDKs' clients kill two seconds after they sent
 /// SIGTERM, and then nobody would be left to end the processes that the server started.
-const STOPPED: Duration = Duration::from_millis(1_500);
+const STOPPED: Duration = Duration::from_secs(1);
 /// How long nothing may come from a process that holds the output of a server that has ended.
 const SILENCE: Duration = Duration::from_secs(2);
+/// The same where the client has closed its end and told the server to stop: its patience ends soon.
+const SILENCE_STOPPED: Duration = Duration::from_millis(200);
 
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +84,8 @@ impl Course {
         }
     }
 
-    /// Something happened.
-    pub(super) fn note(&mut self, happening: Happening, now: Instant) {
+    /// Something happened. `progress` is that of the server's output.
+    pub(super) fn note(&mut self, happening: Happening, now: Instant, progress: Progress) {
         match happening {
             Happening::InputEnded => self.input_ended = true,
             Happening::ClientGone => self.client_gone = true,
@@ -93,7 +96,7 @@ impl Course {
             }
             Happening::ServerEnded(fate) => {
                 self.fate = Some(fate);
-                self.next = Some((now + SILENCE, Next::Look(Progress::default())));
+                self.next = Some((now + self.silence(), Next::Look(progress)));
             }
             Happening::StreamEnded => self.open_streams = self.open_streams.saturating_sub(1),
         }
@@ -105,6 +108,10 @@ impl Course {
         } else if self.client_gone && self.next.is_none() {
             self.next = Some((now + self.grace, Next::Terminate));
         }
+    }
+
+    fn silence(&self) -> Duration {
+        if self.stop_asked && self.input_ended { SILENCE_STOPPED } else { SILENCE }
     }
 
     /// Whether to look if the client reads.
@@ -128,7 +135,7 @@ impl Course {
             Next::Kill => Some(Deed::Kill),
             // A client that is slow to read gets all of it.
             Next::Look(before) if progress.is_writing || progress != before => {
-                self.next = Some((now + SILENCE, Next::Look(progress)));
+                self.next = Some((now + self.silence(), Next::Look(progress)));
                 None
             }
             Next::Look(_) => {
@@ -169,7 +176,7 @@ mod tests {
 
     fn after(happenings: &[Happening]) -> (Course, Instant) {
         let (mut course, now) = (Course::new(GRACE), Instant::now());
-        happenings.iter().for_each(|happening| course.note(*happening, now));
+        happenings.iter().for_each(|happening| course.note(*happening, now, Progress::default()));
         (course, now)
     }
 
@@ -212,6 +219,15 @@ mod tests {
             Progress { bytes: looks.get().min(3), is_writing: false }
         };
         assert_eq!(deeds(&mut course, now, progress).len(), 4);
+        assert_eq!(course.over(), Some(fate));
+        // What came before the server ended is none of it.
+        let (mut course, now) = (Course::new(GRACE), Instant::now());
+        let before = Progress { bytes: 7, is_writing: false };
+        course.note(Happening::ServerEnded(fate), now, before);
+        assert_eq!(deeds(&mut course, now, || before), [(SILENCE, None)]);
+        // The client's patience is short once it told the server to stop.
+        let (mut course, now) = after(&[Happening::InputEnded, Happening::StopAsked, Happening::ServerEnded(fate)]);
+        assert_eq!(deeds(&mut course, now, Progress::default), [(SILENCE_STOPPED, None)]);
         assert_eq!(course.over(), Some(fate));
         // A client that does not read is waited for.
         let (mut course, _) = after(&[Happening::ServerEnded(fate)]);

@@ -22,6 +22,9 @@ const LEARNING: Duration = Duration::from_millis(500);
 /// dozens of these.
 const CHANNEL_EVENTS: usize = 16 * 1024;
 
+/// What is in a store's trouble that lasts until somebody does that.
+const MENDED_BY: &str = "mcplog rebuild";
+
 /// What records a server's events.
 pub(super) struct Keeping {
     observer: Arc<Observer>,
@@ -111,8 +114,12 @@ impl Keeping {
 }
 
 fn tell(words: &Words, numbers: &StoreNumbers) {
-    if let Some(trouble) = numbers.trouble.as_ref().filter(|_| !numbers.recording) {
+    let Some(trouble) = &numbers.trouble else { return };
+    if !numbers.recording {
         not_recorded(words, trouble);
+    } else if trouble.contains(MENDED_BY) {
+        // Trouble that comes and goes by itself is not worth a line.
+        words.say_once(Subject::Folding, &format!("recorded, but nobody can ask for it yet: {trouble}"));
     }
 }
 

@@ -130,7 +130,7 @@ fn until_over(
         };
         let now = Instant::now();
         if let Some(happening) = happening {
-            course.note(happening, now);
+            course.note(happening, now, threads.output.progress());
         }
         match course.due(now, threads.output.progress()) {
             Some(Deed::Terminate) => threads.server.signal(SIGTERM),

@@ -28,6 +28,8 @@ pub(super) enum Subject {
     Terminal = 4,
     /// A fault of ours.
     Fault = 8,
+    /// Whether anybody can ask for what is recorded.
+    Folding = 16,
 }
 
 /// What the wrapper says.
