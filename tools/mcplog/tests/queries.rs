@@ -336,6 +336,29 @@ fn without_a_store_every_query_says_what_to_do() {
 }
 
 #[test]
+fn requests_of_several_proxies_say_whose_they_are_and_of_one_they_look_as_ever() {
+    let fixture = Fixture::new();
+    let request = |proxy: &str, ts: i64| {
+        format!(
+            r#"{{"type":"request","request_id":"r{ts}","ts":{ts},"proxy":"{proxy}","method":"ping","latency_us":1,"status":"ok"}}"#
+        ) + "\n"
+    };
+    fixture.ingest(&request("files", 1_760_000_000_000)).ok();
+    for line in ["logs", "slow"] {
+        let table = fixture.run(line).ok();
+        assert!(!table.contains("PROXY") && !table.contains("files"), "{line}: {table}");
+    }
+    fixture.ingest(&request("weather", 1_760_000_000_001)).ok();
+    for line in ["logs", "slow"] {
+        let table = fixture.run(line).ok();
+        let lines: Vec<_> = table.lines().collect();
+        let at = lines[0].find("PROXY").unwrap_or_else(|| panic!("{line}: {table}"));
+        let shown: Vec<_> = lines[1..3].iter().map(|row| row[at..].split_whitespace().next().unwrap()).collect();
+        assert!(shown.contains(&"files") && shown.contains(&"weather"), "{line}: {table}");
+    }
+}
+
+#[test]
 fn an_empty_store_says_so_in_a_sentence() {
     let fixture = Fixture::new();
     fixture.ingest("").ok();

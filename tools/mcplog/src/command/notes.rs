@@ -122,8 +122,8 @@ impl<'a> Notes<'a> {
             None if totals.sessions > 0 => format!("No {noun} matches, and no request is on record yet."),
             None if is_behind => format!("No {noun} is in the database yet."),
             None => format!(
-                "Nothing is recorded in {} yet. Point an MCP client at `mcplog proxy`, or import events with \
-                 `mcplog ingest`.",
+                "Nothing is recorded in {} yet. Put mcplog before the servers that a client starts with `mcplog \
+                 attach`, point a client at `mcplog proxy`, or import events with `mcplog ingest`.",
                 escape(&query.path().parent().unwrap_or(query.path()).display().to_string()),
             ),
         };

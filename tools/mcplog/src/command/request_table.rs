@@ -24,6 +24,9 @@ const COLUMNS: [Column; 7] = [
     Column::left("SESSION").cut_to(8).droppable(2),
 ];
 const STATUS_COLUMN: usize = 1;
+/// Which proxy or wrapped server recorded it, where there are several; it stands before this column.
+const PROXY: Column = Column::left("PROXY").cut_to(12);
+const METHOD_COLUMN: usize = 3;
 /// Stands before the method of what the server asked its client.
 const ASKED: &str = "← ";
 /// What most rows fit into: rows that are still to come have no widths yet.
@@ -39,6 +42,7 @@ pub(super) struct RequestTable {
     times: (i64, i64),
     /// How much of a session's name is shown, in characters; `None`: the whole id.
     id_length: Option<usize>,
+    has_proxies: bool,
 }
 
 impl RowTable<RequestRow> for RequestTable {
@@ -75,9 +79,16 @@ impl RequestTable {
         let sessions = sample.iter().filter_map(|row| row.session_id.as_deref());
         let id_length = session_name::shown_length(view, sessions);
         let times = (first_ts, last_ts);
-        let mut table = Self { layout: Layout::new(&[], "", &[], None), time_header, time_style, times, id_length };
-        let cells: Vec<_> = sample.iter().map(|row| table.cells(row, view)).chain([room.to_vec()]).collect();
-        table.layout = Layout::new(&COLUMNS, &table.time_header, &cells, view.width);
+        let has_proxies = sample.windows(2).any(|rows| rows[0].proxy != rows[1].proxy);
+        let layout = Layout::new(&[], "", &[], None);
+        let mut table = Self { layout, time_header, time_style, times, id_length, has_proxies };
+        let (mut columns, mut room) = (COLUMNS.to_vec(), room.to_vec());
+        if has_proxies {
+            columns.insert(METHOD_COLUMN, PROXY);
+            room.insert(METHOD_COLUMN.min(room.len()), Cell::new(""));
+        }
+        let cells: Vec<_> = sample.iter().map(|row| table.cells(row, view)).chain([room]).collect();
+        table.layout = Layout::new(&columns, &table.time_header, &cells, view.width);
         table
     }
 
@@ -97,7 +108,7 @@ impl RequestTable {
             _ => Cell::new(&row.method),
         };
         let about = row.tool.as_deref().or(row.target.as_deref()).unwrap_or("");
-        vec![
+        let mut cells = vec![
             Cell::owned(view.clock.time(row.ts, self.time_style)).styled(DIM),
             Cell::new(status).styled(style),
             Cell::owned(units::latency(row.latency_us)),
@@ -105,7 +116,11 @@ impl RequestTable {
             Cell::new(about).styled(NAME),
             Cell::new(row.client_name.as_deref().unwrap_or("")),
             Cell::new(session).styled(DIM),
-        ]
+        ];
+        if self.has_proxies {
+            cells.insert(METHOD_COLUMN, Cell::new(&row.proxy));
+        }
+        cells
     }
 }
 
