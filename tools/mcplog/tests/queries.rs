@@ -343,12 +343,12 @@ fn requests_of_several_proxies_say_whose_they_are_and_of_one_they_look_as_ever()
             r#"{{"type":"request","request_id":"r{ts}","ts":{ts},"proxy":"{proxy}","method":"ping","latency_us":1,"status":"ok"}}"#
         ) + "\n"
     };
-    fixture.ingest(&request("files", 1_760_000_000_000)).ok();
+    fixture.ingest(request("files", 1_760_000_000_000)).ok();
     for line in ["logs", "slow"] {
         let table = fixture.run(line).ok();
         assert!(!table.contains("PROXY") && !table.contains("files"), "{line}: {table}");
     }
-    fixture.ingest(&request("weather", 1_760_000_000_001)).ok();
+    fixture.ingest(request("weather", 1_760_000_000_001)).ok();
     for line in ["logs", "slow"] {
         let table = fixture.run(line).ok();
         let lines: Vec<_> = table.lines().collect();
