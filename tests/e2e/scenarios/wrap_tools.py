@@ -12,8 +12,8 @@ from pathlib import Path
 from harness import pipe
 from harness.compare import compare
 from harness.processes import INSTALLED, Failed, fold, free_port, run, running, say
-from scenarios.same_view import everything_server
-from scenarios.wrap_view import EVERYTHING, python_client, python_server, tapped, typescript_client, wrapped
+from scenarios.same_view import everything_server, python_client, typescript_client
+from scenarios.wrap_view import EVERYTHING, python_server, tapped, wrapped
 
 PACKAGES = INSTALLED / "node_modules"
 INSPECTOR = PACKAGES / "@modelcontextprotocol/inspector/clients/launcher/build/index.js"

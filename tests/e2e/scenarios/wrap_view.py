@@ -8,6 +8,7 @@ import json
 
 from harness import pipe
 from harness.processes import HERE, INSTALLED, Failed, Process, fold, python, python_command, say, wait_for_all
+from scenarios.same_view import python_client, typescript_client
 
 SECONDS_MAX = 120
 EVERYTHING = ["node", str(INSTALLED / "node_modules/@modelcontextprotocol/server-everything/dist/index.js"), "stdio"]
@@ -16,20 +17,6 @@ EVERYTHING = ["node", str(INSTALLED / "node_modules/@modelcontextprotocol/server
 def python_server(environment, script):
     """A test server on its standard input and output."""
     return python_command(environment, f"servers/{script}.py")
-
-
-def python_client(generation, *options):
-    """The scripted client on that generation of the Python SDK."""
-
-    def command(url, out):
-        return python_command(generation, f"clients/mcp{generation}.py", url, out, *options)
-
-    return command
-
-
-def typescript_client(url, out):
-    """The scripted client on the TypeScript SDK."""
-    return ["node", str(HERE / "clients/typescript.mjs"), url, str(out)]
 
 
 # Also the name under which each is recorded.
